@@ -1,0 +1,70 @@
+"""Reductions over ragged rows: event e owns rows ``offsets[e]:offsets[e + 1]``, and empty events are legal anywhere.
+
+Everything that pools, normalises or attends inside an event goes through here, so an event boundary is never forgotten.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def lengths(offsets: Tensor) -> Tensor:
+    """Rows of each event. ``offsets`` [events + 1] -> [events], int64."""
+    return offsets[1:] - offsets[:-1]
+
+
+def offsets_of(counts: Tensor) -> Tensor:
+    """Offsets [events + 1] of events with ``counts`` [events] rows each."""
+    return torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+
+def event_of(offsets: Tensor, rows: int | None = None) -> Tensor:
+    """The event that owns each row: [rows], int64. Giving ``rows`` saves a sync with the device."""
+    events = torch.arange(len(offsets) - 1, device=offsets.device)
+    return torch.repeat_interleave(events, lengths(offsets), output_size=rows)
+
+
+def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum reads as what it is
+    """Sum over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event."""
+    out = values.new_zeros(len(offsets) - 1, *values.shape[1:])
+    return out.index_add(0, event_of(offsets, len(values)), values)
+
+
+def mean(values: Tensor, offsets: Tensor) -> Tensor:
+    """Mean over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event."""
+    count = lengths(offsets).clamp(min=1).to(values.dtype)
+    return sum(values, offsets) / count.view(-1, *[1] * (values.dim() - 1))
+
+
+def max(values: Tensor, offsets: Tensor, empty: float = 0.0) -> Tensor:  # noqa: A001
+    """Maximum over each event's rows: [rows, ...] -> [events, ...]; ``empty`` for an empty event."""
+    owner = event_of(offsets, len(values)).view(-1, *[1] * (values.dim() - 1)).expand_as(values)
+    out = values.new_full((len(offsets) - 1, *values.shape[1:]), empty)
+    return out.scatter_reduce(0, owner, values, "amax", include_self=False)
+
+
+def softmax(values: Tensor, offsets: Tensor) -> Tensor:
+    """Softmax over each event's rows: [rows, ...] -> [rows, ...]; the rows of one event sum to one."""
+    owner = event_of(offsets, len(values))
+    shifted = (values - max(values.detach(), offsets)[owner]).exp()
+    return shifted / sum(shifted, offsets)[owner]
+
+
+def pad(values: Tensor, offsets: Tensor, longest: int, fill: float = 0.0) -> tuple[Tensor, Tensor]:
+    """A padded view: values [rows, ...] -> ([events, longest, ...], mask [events, longest], true on real rows)."""
+    mask = torch.arange(longest, device=offsets.device) < lengths(offsets)[:, None]
+    out = values.new_full((len(offsets) - 1, longest, *values.shape[1:]), fill)
+    owner = event_of(offsets, len(values))
+    place = torch.arange(len(values), device=offsets.device) - offsets[:-1][owner]
+    return out.index_put((owner, place), values), mask
+
+
+def unpad(padded: Tensor, mask: Tensor) -> Tensor:
+    """Back to ragged rows: the inverse of :func:`pad`."""
+    return padded[mask]
+
+
+def jagged(values: Tensor, offsets: Tensor) -> Tensor:
+    """The same rows as a torch nested tensor (jagged layout), for attention kernels that take one."""
+    return torch.nested.nested_tensor_from_jagged(values, offsets)
