@@ -38,3 +38,42 @@ def transverse(px: Tensor, py: Tensor) -> Tensor:
 def bend_radius(pt: Tensor, field: float) -> Tensor:
     """Radius (mm) of the circle of a unit charge with pT (GeV) in a field (T) along z."""
     return pt / (GEV_PER_TESLA_MM * field)
+
+
+def direction_space(pos: Tensor, eta_scale: float) -> Tensor:
+    """Where hits of one track lie close together: (cos phi, sin phi, eta_scale * eta), [points, 3] (mm) -> [points, 3].
+
+    Euclidean nearness here is nearness in azimuth and pseudorapidity seen from the origin, with no seam in phi.
+    """
+    r, phi, z = cylindrical(pos)
+    return torch.stack([torch.cos(phi), torch.sin(phi), eta_scale * pseudorapidity(r, z)], dim=-1)
+
+
+def pair_geometry(pos_i: Tensor, pos_j: Tensor) -> Tensor:
+    """What two hits say of a helix from the beam line: [..., 3], [..., 3] (mm) -> [..., PAIR_CHANNELS], squashed by asinh.
+
+    A helix from the origin of radius R has phi(r) = phi_0 + r / 2R and z(r) = z_0 + r cot(theta) for r << R, so a pair gives
+    its bend dphi / dr (1/mm) and its crossing z_0 = z_i - r_i dz / dr (mm) of the beam line. The rest says how far apart
+    the two are, in each coordinate. Signed by direction: (i, j) and (j, i) differ in the differences, not in bend and z_0.
+    """
+    r_i, phi_i, z_i = cylindrical(pos_i)
+    r_j, phi_j, z_j = cylindrical(pos_j)
+    dr, dz, dphi = r_j - r_i, z_j - z_i, wrap(phi_j - phi_i)
+    deta = pseudorapidity(r_j, z_j) - pseudorapidity(r_i, z_i)
+    step = torch.where(dr.abs() < 1.0, torch.where(dr < 0, -1.0, 1.0), dr)  # double hits: no slope to speak of
+    along = torch.where(dz.abs() < 1.0, torch.where(dz < 0, -1.0, 1.0), dz)
+    return torch.stack(
+        [
+            torch.asinh(dphi / step * 5e3),
+            torch.asinh((z_i - r_i * dz / step) / 10.0),
+            torch.asinh(dphi / along * 5e3),
+            torch.asinh(dphi * 50.0),
+            torch.asinh(deta * 10.0),
+            torch.asinh(dr / 10.0),
+            torch.asinh(dz / 10.0),
+        ],
+        dim=-1,
+    )
+
+
+PAIR_CHANNELS = 7

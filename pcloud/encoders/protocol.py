@@ -1,0 +1,43 @@
+"""What an encoder promises a task: a cloud goes in, an Encoding comes out.
+
+An encoder owns its graph, never sees truth, and says by ``point_channels``, ``event_channels`` and ``edge_channels`` what it has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from pcloud.cloud import PointCloud
+from pcloud.neighbors import Neighbors
+from pcloud.nn import Standardize
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Features [points, k, channels] of the edges in a neighbour table."""
+
+    features: Tensor
+    neighbors: Neighbors
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """points [points, channels] always; events [events, channels] and edges where the encoder has them."""
+
+    points: Tensor
+    events: Tensor | None = None
+    edges: Edges | None = None
+
+
+class Encoder(Protocol):
+    """A whole backbone. 0 channels of a kind mean that its Encoding lacks that part."""
+
+    point_channels: int
+    event_channels: int
+    edge_channels: int
+    standardize: Standardize
+
+    def __call__(self, cloud: PointCloud) -> Encoding: ...

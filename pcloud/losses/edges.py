@@ -1,0 +1,26 @@
+"""Edge classification: does this pair of hits belong to one particle?
+
+``edge_cross_entropy(logits, same, mask, offsets)`` on the cells of a neighbour table.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pcloud import segments
+
+
+def edge_cross_entropy(logits: Tensor, same: Tensor, mask: Tensor, offsets: Tensor, *, focus: float = 0.0) -> Tensor:
+    """Mean over events of the mean binary cross-entropy of an event's edges; events without an edge do not count.
+
+    logits, same (bool), mask (bool, true where there is a neighbour): [points, k]. ``focus`` is gamma of the focal loss
+    (Lin et al., arXiv 1708.02002): each edge weighs (1 - p of its label)^gamma.
+    """
+    cross = F.binary_cross_entropy_with_logits(logits.float(), same.float(), reduction="none")
+    if focus:
+        cross = cross * (1 - torch.exp(-cross)) ** focus
+    edges = segments.sum(mask.sum(1).float(), offsets)
+    total = segments.sum((cross * mask).sum(1), offsets)
+    return (total / edges.clamp(min=1)).sum() / (edges > 0).sum().clamp(min=1)

@@ -1,0 +1,15 @@
+"""Layers: tensors in, tensors out. One layer, one file; encoders put them together.
+
+A layer that looks at neighbours takes a :class:`pcloud.neighbors.Neighbors` table and reduces along its ``k`` axis.
+"""
+
+from __future__ import annotations
+
+from pcloud.nn.edge_attention import EdgeAttention
+from pcloud.nn.edge_conv import EdgeConv
+from pcloud.nn.gravnet import GravNet
+from pcloud.nn.interaction import Interaction
+from pcloud.nn.mlp import MLP
+from pcloud.nn.standardize import Standardize
+
+__all__ = ["MLP", "EdgeAttention", "EdgeConv", "GravNet", "Interaction", "Standardize"]

@@ -1,0 +1,32 @@
+"""GravNet: neighbours in a learned space, weighted by a potential of their distance (Qasim et al., arXiv 1902.07987).
+
+The graph is made anew by each layer; the gradient reaches the learned coordinates through the distances.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from pcloud.neighbors import knn
+from pcloud.nn.mlp import MLP
+
+
+class GravNet(nn.Module):
+    """s = W_s x, f = W_f x;  x_i' = MLP([x_i, mean_j w_ij f_j, max_j w_ij f_j]),  w_ij = exp(-10 |s_i - s_j|^2).
+
+    [points, in] and offsets [events + 1] -> [points, out]; j runs over the k nearest points in the learned space s.
+    """
+
+    def __init__(self, channels_in: int, channels_out: int, *, space: int = 4, k: int = 16, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.k = k
+        self.coordinates = nn.Linear(channels_in, space)
+        self.message = nn.Linear(channels_in, channels_out)
+        self.update = MLP([channels_in + 2 * channels_out, channels_out, channels_out], dropout=dropout)
+
+    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+        neighbors = knn(self.coordinates(x), offsets, self.k)
+        weight = torch.exp(-10.0 * neighbors.distance2)  # 0 where there is no neighbour
+        pull = weight[..., None] * neighbors.gather(self.message(x))
+        return self.update(torch.cat([x, pull.mean(1), pull.amax(1)], dim=-1))

@@ -1,0 +1,13 @@
+"""Tasks: what the encoders are for. Each is one short file that holds a head, a loss and the way to rows and figures.
+
+``TASKS[name](encoder, **options)`` builds one; training and evaluation know nothing but the protocol.
+"""
+
+from __future__ import annotations
+
+from pcloud.tasks.protocol import Rows, Task, concatenate
+from pcloud.tasks.tracking import TrackFinding
+
+TASKS = {"tracking": TrackFinding}
+
+__all__ = ["TASKS", "Rows", "Task", "TrackFinding", "concatenate"]

@@ -1,0 +1,154 @@
+"""Finding tracks: which hits of an event were left by the same particle?
+
+An encoder looks at the hits; a finder reads edges or a learned space off it, is trained by truth, and links hits into candidates.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pcloud import losses, scorer
+from pcloud.cloud import PointCloud
+from pcloud.encoders import Encoder, Encoding
+from pcloud.nn import MLP
+from pcloud.tasks.protocol import Rows
+from pcloud.tracking import candidates
+
+
+class TrackFinding(nn.Module):
+    """Encoder -> finder -> candidates -> TrackML score.
+
+    finder: ``edges`` classifies pairs of hits and joins them (the encoder must have edges); ``embedding`` learns a space where
+    the hits of a particle cluster and runs DBSCAN in it; ``condensation`` learns a representative hit per particle.
+    threshold is the finder's cut: least edge score, DBSCAN radius, or least beta.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        finder: Literal["edges", "embedding", "condensation"] = "edges",
+        threshold: float = 0.5,
+        max_hits: int = 20,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.finder = FINDERS[finder](encoder, threshold=threshold)
+        self.max_hits = max_hits
+
+    def forward(self, cloud: PointCloud) -> tuple[Tensor, ...]:
+        return self.finder(self.encoder(cloud))
+
+    def loss(self, output: tuple[Tensor, ...], cloud: PointCloud) -> dict[str, Tensor]:
+        return self.finder.loss(output, cloud.particle_of_point, cloud.offsets)
+
+    def tabulate(self, output: tuple[Tensor, ...], cloud: PointCloud) -> Rows:
+        """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise) and weight."""
+        output = tuple(part.detach() for part in output)
+        bounds = cloud.offsets.tolist()
+        track = [self.finder.candidates(output, a, b, self.max_hits) for a, b in zip(bounds, bounds[1:], strict=False)]
+        rows = {
+            "event_id": cloud.event["event_id"][cloud.event_of_point],
+            "hit_id": cloud.point["hit_id"],
+        }
+        if "particle" in cloud.point_truth:
+            particle = cloud.particle_of_point
+            names = torch.cat([cloud.particle["particle_id"], particle.new_zeros(1)])
+            rows |= {"particle_id": names[particle], "weight": cloud.point_truth["weight"]}
+        table = {name: column.cpu().numpy() for name, column in rows.items()}
+        return table | {"track_id": np.concatenate([np.zeros(0, np.int64), *track])}
+
+    def summarize(self, rows: Rows) -> dict[str, float]:
+        """``score``: mean TrackML score over events with weight; ``candidates`` and ``hits_linked`` per event."""
+        events, owner = np.unique(rows["event_id"], return_inverse=True)
+        track = alone(rows["track_id"])
+        figures = {
+            "candidates": len(np.unique(np.stack([owner, rows["track_id"]])[:, rows["track_id"] >= 0], axis=1)) / len(events),
+            "hits_linked": float(np.mean(rows["track_id"] >= 0)),
+        }
+        if "weight" in rows:
+            parts = [owner == e for e in range(len(events)) if rows["weight"][owner == e].sum() > 0]
+            scores = [scorer.score_tracks(track[p], rows["particle_id"][p], rows["weight"][p]) for p in parts]
+            figures["score"] = float(np.mean(scores)) if scores else float("nan")
+        return figures
+
+
+def alone(track_id: np.ndarray) -> np.ndarray:
+    """Give every hit in no candidate (-1) a track id of its own, as a submission must."""
+    fresh = track_id.copy()
+    left = track_id < 0
+    fresh[left] = np.arange(left.sum()) + track_id.max(initial=-1) + 1
+    return fresh
+
+
+class Edges(nn.Module):
+    """Score each edge, sigmoid(MLP(e_ij)); candidates are connected components of the edges above ``threshold``."""
+
+    def __init__(self, encoder: Encoder, *, threshold: float) -> None:
+        super().__init__()
+        if not encoder.edge_channels:
+            raise ValueError(f"finder edges needs an encoder with edges; {type(encoder).__name__} has none: use interaction")
+        self.threshold = threshold
+        self.head = MLP([encoder.edge_channels, encoder.edge_channels, 1])
+
+    def forward(self, encoding: Encoding) -> tuple[Tensor, Tensor]:
+        assert encoding.edges is not None
+        return self.head(encoding.edges.features).squeeze(-1), encoding.edges.neighbors.index
+
+    def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+        logits, index = output
+        same = (particle[:, None] >= 0) & (particle[:, None] == particle[index.clamp(min=0)])
+        return {"edges": losses.edge_cross_entropy(logits, same, index >= 0, offsets)}
+
+    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
+        logits, index = (part[first:last].cpu().numpy() for part in output)
+        receiver, place = np.nonzero(index >= 0)
+        edges = np.stack([receiver, index[receiver, place] - first])
+        score = 1 / (1 + np.exp(-logits[receiver, place].astype(np.float64)))
+        return candidates.components(last - first, edges, score, threshold=self.threshold, max_hits=max_hits)
+
+
+class Embedding(nn.Module):
+    """Place each hit in a space where its particle's hits are near; candidates are DBSCAN clusters of radius ``threshold``."""
+
+    def __init__(self, encoder: Encoder, *, threshold: float, dim: int = 8) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.head = MLP([encoder.point_channels, encoder.point_channels, dim])
+
+    def forward(self, encoding: Encoding) -> tuple[Tensor]:
+        return (self.head(encoding.points),)
+
+    def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+        return losses.contrastive(output[0], particle, offsets)
+
+    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
+        return candidates.dbscan(output[0][first:last].float().cpu().numpy(), eps=self.threshold)
+
+
+class Condensation(nn.Module):
+    """Give each hit a beta and a place; hits gather around condensation points of beta above ``threshold``."""
+
+    def __init__(self, encoder: Encoder, *, threshold: float, dim: int = 4) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self.head = MLP([encoder.point_channels, encoder.point_channels, dim + 1])
+
+    def forward(self, encoding: Encoding) -> tuple[Tensor, Tensor]:
+        out = self.head(encoding.points)
+        return out[:, 0], out[:, 1:]
+
+    def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
+        return losses.condensation(*output, particle, offsets)
+
+    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
+        logit, coords = (part[first:last].float().cpu().numpy() for part in output)
+        beta = 1 / (1 + np.exp(-logit.astype(np.float64)))
+        return candidates.condensation_points(beta, coords, beta_min=self.threshold, distance=0.5)
+
+
+FINDERS = {"edges": Edges, "embedding": Embedding, "condensation": Condensation}

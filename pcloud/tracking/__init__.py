@@ -1,0 +1,1 @@
+"""What only tracks need: the detector's geometry and the building of candidates."""
