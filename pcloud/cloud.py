@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,12 +15,9 @@ from torch import Tensor
 from pcloud import segments
 
 Columns = dict[str, Tensor]
-# Which count rules the rows of each field; a field that is not named here holds no rows.
-POINT_FIELDS = ("pos", "feat", "point", "point_truth")
-EVENT_FIELDS = ("event", "event_truth")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PointCloud:
     """A batch of events. The field decides scope and role of a column, never its name.
 
@@ -49,27 +47,36 @@ class PointCloud:
     def __post_init__(self) -> None:
         if self.pos.dim() != 2 or self.feat.dim() != 2:
             raise ValueError(f"pos and feat are tables; came {list(self.pos.shape)} and {list(self.feat.shape)}")
-        if self.offsets.dtype != torch.int64 or self.offsets.dim() != 1 or len(self.offsets) < 1:
-            raise ValueError(f"offsets are int64 [events + 1]; came {self.offsets.dtype} {list(self.offsets.shape)}")
-        self._check("pos", len(self.pos), len(self.feat), "feat")
-        for name in ("point", "point_truth"):
-            for key, column in getattr(self, name).items():
-                self._check(f"{name}[{key!r}]", len(self.pos), len(column), "rows as pos has points")
-        for name in EVENT_FIELDS:
-            for key, column in getattr(self, name).items():
-                self._check(f"{name}[{key!r}]", self.events, len(column), "rows as offsets have events")
-        if self.max_points < 0:
-            longest = int(segments.lengths(self.offsets).max()) if self.events else 0
-            object.__setattr__(self, "max_points", longest)
         if self.particle_offsets is None:
             if self.particle:
                 raise ValueError("particle columns came without particle_offsets; give [events + 1] int64")
             object.__setattr__(self, "particle_offsets", torch.zeros_like(self.offsets))
+        for name, offsets in (("offsets", self.offsets), ("particle_offsets", _known(self.particle_offsets))):
+            if offsets.dtype != torch.int64 or offsets.dim() != 1 or len(offsets) < 1:
+                raise ValueError(f"{name} are int64 [events + 1]; came {offsets.dtype} {list(offsets.shape)}")
+        _check("particle_offsets", len(_known(self.particle_offsets)), len(self.offsets), "offsets")
+        _check("feat", len(self.feat), self.points, "points in pos")
+        for scope in ("point", "point_truth", "event", "event_truth"):
+            rows, what = (self.points, "points in pos") if scope.startswith("point") else (self.events, "events in offsets")
+            for key, column in getattr(self, scope).items():
+                _check(f"{scope}[{key!r}]", len(column), rows, what)
+        if self.max_points < 0:
+            self._check_offsets()
+            object.__setattr__(self, "max_points", int(segments.lengths(self.offsets).max()) if self.events else 0)
 
-    @staticmethod
-    def _check(name: str, expected: int, came: int, what: str) -> None:
-        if came != expected:
-            raise ValueError(f"{name}: {came} rows came, {expected} expected, as many {what}")
+    def _check_offsets(self) -> None:
+        """What costs a sync with the device, so only when a cloud is first made."""
+        particles = _known(self.particle_offsets)
+        _check_ends("offsets", self.offsets, self.points)
+        _check_ends("particle_offsets", particles, int(particles[-1]))
+        for key, column in self.particle.items():
+            _check(f"particle[{key!r}]", len(column), int(particles[-1]), "particles in particle_offsets")
+        if "particle" in self.point_truth:
+            own = self.point_truth["particle"]
+            wrong = (own < -1) | (own >= segments.lengths(particles)[self.event_of_point])
+            if bool(wrong.any()):
+                row = int(wrong.nonzero()[0])
+                raise ValueError(f"point_truth['particle'] row {row} is {int(own[row])}: its event has no such particle")
 
     @property
     def events(self) -> int:
@@ -87,13 +94,12 @@ class PointCloud:
     @property
     def particle_of_point(self) -> Tensor:
         """[points] int64: row of the whole batch's particle table, -1 = noise."""
-        assert self.particle_offsets is not None
         own = self.point_truth["particle"]
-        return torch.where(own < 0, own, own + self.particle_offsets[:-1][self.event_of_point])
+        return torch.where(own < 0, own, own + _known(self.particle_offsets)[:-1][self.event_of_point])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> PointCloud:
         """The same cloud with ``change`` applied to every tensor."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, Tensor):
@@ -117,11 +123,17 @@ class PointCloud:
         return [self.select([e]) for e in range(self.events)]
 
     def select(self, events: Sequence[int] | Tensor) -> PointCloud:
-        """The named events, in the order given; negative numbers count from the end."""
-        assert self.particle_offsets is not None
-        chosen = torch.as_tensor(events, dtype=torch.int64, device=self.offsets.device) % max(self.events, 1)
+        """The named events, in the order given; negative numbers count from the end. Raises IndexError on an unknown one."""
+        chosen = torch.as_tensor(events, device=self.offsets.device)
+        if chosen.dtype == torch.bool or chosen.is_floating_point() and len(chosen):
+            raise ValueError(f"select takes event numbers; {chosen.dtype} came (of a mask give mask.nonzero())")
+        chosen = chosen.to(torch.int64)
+        unknown = (chosen < -self.events) | (chosen >= self.events)
+        if bool(unknown.any()):
+            raise IndexError(f"event {int(chosen[unknown][0])} was asked for; the cloud has {self.events}")
+        chosen = torch.where(chosen < 0, chosen + self.events, chosen)
         points, offsets = _rows(self.offsets, chosen)
-        particles, particle_offsets = _rows(self.particle_offsets, chosen)
+        particles, particle_offsets = _rows(_known(self.particle_offsets), chosen)
         return PointCloud(
             pos=self.pos[points],
             feat=self.feat[points],
@@ -136,6 +148,8 @@ class PointCloud:
 
     def keep(self, mask: Tensor) -> PointCloud:
         """The points where ``mask`` [points] is true; events and particles stay, even when they lose every point."""
+        if mask.dtype != torch.bool or mask.shape != (self.points,):
+            raise ValueError(f"keep takes a mask: bool [{self.points}]; came {mask.dtype} {list(mask.shape)}")
         rows = mask.nonzero().squeeze(1)
         counts = segments.sum(mask.to(torch.int64), self.offsets)
         return replace(
@@ -154,20 +168,18 @@ def collate(clouds: Iterable[PointCloud]) -> PointCloud:
     parts = list(clouds)
     if not parts:
         raise ValueError("collate got no cloud; give at least one")
-    first = parts[0]
-    for number, part in enumerate(parts):
-        for name in ("point", "event", "point_truth", "event_truth", "particle"):
-            came, expected = set(getattr(part, name)), set(getattr(first, name))
-            if came != expected:
-                odd = ", ".join(sorted(came ^ expected))
-                raise ValueError(f"cloud {number}: {name} columns differ from those of cloud 0 in: {odd}")
 
     def join(name: str) -> Columns:
-        return {key: torch.cat([getattr(part, name)[key] for part in parts]) for key in getattr(first, name)}
+        columns = [getattr(part, name) for part in parts]
+        for number, part in enumerate(columns):
+            odd = part.keys() ^ columns[0].keys()
+            if odd:
+                raise ValueError(f"cloud {number}: {name} columns differ from those of cloud 0 in: {', '.join(sorted(odd))}")
+        return {key: _stack(f"{name}[{key!r}]", [part[key] for part in columns]) for key in columns[0]}
 
     return PointCloud(
-        pos=torch.cat([part.pos for part in parts]),
-        feat=torch.cat([part.feat for part in parts]),
+        pos=_stack("pos", [part.pos for part in parts]),
+        feat=_stack("feat", [part.feat for part in parts]),
         offsets=_join_offsets([part.offsets for part in parts]),
         point=join("point"),
         event=join("event"),
@@ -177,6 +189,30 @@ def collate(clouds: Iterable[PointCloud]) -> PointCloud:
         particle_offsets=_join_offsets([_known(part.particle_offsets) for part in parts]),
         max_points=max(part.max_points for part in parts),
     )
+
+
+def _stack(name: str, parts: Sequence[Tensor]) -> Tensor:
+    """One column of all clouds. Types must agree: an id that torch promotes to float would lose its last digits."""
+    for number, part in enumerate(parts):
+        if part.dtype != parts[0].dtype or part.shape[1:] != parts[0].shape[1:]:
+            came, expected = (f"{table.dtype}, {list(table.shape[1:])} a row" for table in (part, parts[0]))
+            raise ValueError(f"cloud {number}: {name} is {came}; that of cloud 0 is {expected}; give all the same")
+    return torch.cat(list(parts))
+
+
+def _check(name: str, came: int, expected: int, what: str) -> None:
+    if came != expected:
+        raise ValueError(f"{name}: {came} rows came, {expected} expected, as many as there are {what}")
+
+
+def _check_ends(name: str, offsets: Tensor, rows: int) -> None:
+    if int(offsets[0]) != 0 or int(offsets[-1]) != rows or bool((segments.lengths(offsets) < 0).any()):
+        raise ValueError(f"{name} must rise from 0 to the number of rows, {rows}; came {_brief(offsets)}")
+
+
+def _brief(offsets: Tensor) -> str:
+    some = offsets.tolist()
+    return str(some if len(some) <= 8 else [*some[:4], "...", *some[-3:]])
 
 
 def _known(offsets: Tensor | None) -> Tensor:

@@ -40,13 +40,16 @@ def bend_radius(pt: Tensor, field: float) -> Tensor:
     return pt / (GEV_PER_TESLA_MM * field)
 
 
-def direction_space(pos: Tensor, eta_scale: float) -> Tensor:
-    """Where hits of one track lie close together: (cos phi, sin phi, eta_scale * eta), [points, 3] (mm) -> [points, 3].
+def direction_space(pos: Tensor, eta_scale: float, radial_scale: float) -> Tensor:
+    """Where successive hits of a track lie close together: [points, 3] (mm) -> [points, 4], no unit.
 
-    Euclidean nearness here is nearness in azimuth and pseudorapidity seen from the origin, with no seam in phi.
+    (cos phi, sin phi, eta_scale * eta, radial_scale * ln rho): Euclidean nearness here is nearness in azimuth, in
+    pseudorapidity seen from the origin, and in the logarithm of the distance rho from it; there is no seam in phi.
     """
     r, phi, z = cylindrical(pos)
-    return torch.stack([torch.cos(phi), torch.sin(phi), eta_scale * pseudorapidity(r, z)], dim=-1)
+    rho = torch.hypot(r, z).clamp(min=1.0)
+    parts = [torch.cos(phi), torch.sin(phi), eta_scale * pseudorapidity(r, z), radial_scale * torch.log(rho)]
+    return torch.stack(parts, dim=-1)
 
 
 def pair_geometry(pos_i: Tensor, pos_j: Tensor) -> Tensor:

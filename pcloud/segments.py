@@ -26,15 +26,20 @@ def event_of(offsets: Tensor, rows: int | None = None) -> Tensor:
 
 
 def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum reads as what it is
-    """Sum over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event."""
+    """Sum over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event.
+
+    Half precision adds up in float32, and stays so: the sum of an event's 100,000 halves is beyond half's range.
+    """
+    values = _single(values)
     out = values.new_zeros(len(offsets) - 1, *values.shape[1:])
     return out.index_add(0, event_of(offsets, len(values)), values)
 
 
 def mean(values: Tensor, offsets: Tensor) -> Tensor:
-    """Mean over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event."""
-    count = lengths(offsets).clamp(min=1).to(values.dtype)
-    return sum(values, offsets) / count.view(-1, *[1] * (values.dim() - 1))
+    """Mean over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event. Keeps half precision."""
+    count = lengths(offsets).clamp(min=1).view(-1, *[1] * (values.dim() - 1))
+    average = sum(values, offsets) / count
+    return average.to(values.dtype) if values.is_floating_point() else average
 
 
 def max(values: Tensor, offsets: Tensor, empty: float = 0.0) -> Tensor:  # noqa: A001
@@ -45,10 +50,10 @@ def max(values: Tensor, offsets: Tensor, empty: float = 0.0) -> Tensor:  # noqa:
 
 
 def softmax(values: Tensor, offsets: Tensor) -> Tensor:
-    """Softmax over each event's rows: [rows, ...] -> [rows, ...]; the rows of one event sum to one."""
+    """Softmax over each event's rows: [rows, ...] -> [rows, ...]; the rows of one event sum to one. Keeps half precision."""
     owner = event_of(offsets, len(values))
-    shifted = (values - max(values.detach(), offsets)[owner]).exp()
-    return shifted / sum(shifted, offsets)[owner]
+    shifted = _single(values - max(values.detach(), offsets)[owner]).exp()
+    return (shifted / sum(shifted, offsets)[owner]).to(values.dtype)
 
 
 def pad(values: Tensor, offsets: Tensor, longest: int, fill: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -68,3 +73,8 @@ def unpad(padded: Tensor, mask: Tensor) -> Tensor:
 def jagged(values: Tensor, offsets: Tensor) -> Tensor:
     """The same rows as a torch nested tensor (jagged layout), for attention kernels that take one."""
     return torch.nested.nested_tensor_from_jagged(values, offsets)
+
+
+def _single(values: Tensor) -> Tensor:
+    """Half precision as float32; all else as it came."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -1,6 +1,6 @@
 """Object condensation: one point per particle becomes its representative and gathers the others (Kieseler, arXiv 2002.03605).
 
-Potentials act inside an event only; repulsion is sought with the neighbour operator, so memory grows with points, not points x particles.
+Potentials act inside an event only; repulsion is sought with the neighbour operator: memory grows with points, not their square.
 """
 
 from __future__ import annotations
@@ -9,60 +9,53 @@ import torch
 from torch import Tensor
 
 from pcloud import segments
+from pcloud.losses.event_mean import event_mean
 from pcloud.neighbors import radius
 from pcloud.neighbors.reference import squared_distance
+
+BETA_MAX = 1 - 1e-4  # the charge artanh(beta)^2 has a pole at 1
 
 
 def condensation(
     beta_logit: Tensor, coords: Tensor, particle: Tensor, offsets: Tensor, *, q_min: float = 0.1, k_max: int = 32
 ) -> dict[str, Tensor]:
-    """Equations 4 to 8 of the paper; each term is a mean over events.
+    """The paper's L_V in two parts and L_beta in two parts; each a mean over the events that have what it counts.
 
-    beta_logit [points]: beta = sigmoid; charge q = artanh(beta)^2 + q_min. coords [points, dim]: learned space.
-    particle [points] int64: row in the whole batch, -1 = noise.
-    attract: q_i q_a d_ia^2 to the particle's own representative a (its point of largest charge);  repel: q_i q_b (1 - d_ib)_+
-    from the k_max nearest other representatives;  coward: 1 - beta_a;  noise: beta of noise points.
+    With N points, K particles, M noise points in an event, a the representative of i's particle (its point of largest
+    charge), q = artanh(beta)^2 + q_min and beta = sigmoid(beta_logit):
+    attract = 1/N sum_i q_i q_a |x_i - x_a|^2, noise feels none;  repel = 1/N sum_i sum_b q_i q_b (1 - |x_i - x_b|)_+ over the
+    representatives b of other particles, those among the k_max nearest representatives;  coward = 1/K sum_a (1 - beta_a);
+    noise = 1/M sum_noise beta.
+    beta_logit [points]; coords [points, dim]: x; particle [points] int64: row in the whole batch, -1 = noise.
     """
-    beta = torch.sigmoid(beta_logit.float()).clamp(1e-4, 1 - 1e-4)
-    charge = torch.atanh(beta).square() + q_min
+    beta, coords = torch.sigmoid(beta_logit.float()), coords.float()
+    charge = torch.atanh(beta.clamp(max=BETA_MAX)).square() + q_min
     owner = segments.event_of(offsets, len(particle))
     events = len(offsets) - 1
-    member = particle >= 0
-    names, group = particle[member].unique(return_inverse=True)
-    chosen = _argmax(charge[member].detach(), group, len(names))
-    top = member.nonzero().squeeze(1)[chosen]  # the representative of each particle, as a row of the batch
-    order = torch.argsort(owner[top], stable=True)
-    rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
-    top, group = top[order], rank[group]
+    member, noise = (particle >= 0).nonzero().squeeze(1), (particle < 0).nonzero().squeeze(1)
+    top, group = _representatives(charge.detach(), particle, member)
 
-    def per_point(values: Tensor, rows: Tensor, counted: Tensor) -> Tensor:
-        """Sum over rows, divided by what is counted in the event, averaged over events."""
-        total = values.new_zeros(events).index_add(0, owner[rows], values)
-        count = torch.bincount(owner[counted], minlength=events)
-        return (total / count.clamp(min=1)).sum() / max(events, 1)
-
-    rows = member.nonzero().squeeze(1)
-    every = torch.arange(len(particle), device=particle.device)
-    pull = charge[rows] * charge[top][group] * squared_distance(coords[rows], coords[top][group])
+    pull = charge[member] * charge[top][group] * squared_distance(coords[member], coords[top][group])
+    pull = torch.zeros_like(charge).index_add(0, member, pull)
     top_offsets = segments.offsets_of(torch.bincount(owner[top], minlength=events))
-    push = torch.zeros_like(charge)
-    if len(top):
-        near = radius(coords[top], top_offsets, 1.0, k_max=k_max, query=coords, query_offsets=offsets)
-        other = near.mask & (particle[:, None] != particle[top][near.index.clamp(min=0)])
-        gap = (1 - (near.distance2.masked_fill(~other, 1.0) + 1e-12).sqrt()).clamp(min=0) * other
-        push = charge * (gap * charge[top][near.index.clamp(min=0)]).sum(1)
-    noise = (~member).nonzero().squeeze(1)
+    near = radius(coords[top], top_offsets, 1.0, k_max=k_max, query=coords, query_offsets=offsets)
+    other = near.mask & (near.gather(particle[top]) != particle[:, None])
+    gap = 1 - (near.distance2.masked_fill(~other, 1.0) + 1e-12).sqrt()
+    push = charge * (gap.clamp(min=0) * near.gather(charge[top]) * other).sum(1)
     return {
-        "attract": per_point(pull, rows, rows),
-        "repel": per_point(push, every, every),
-        "coward": per_point(1 - beta[top], top, top),
-        "noise": per_point(beta[noise], noise, noise),
+        "attract": event_mean(pull, owner, events),
+        "repel": event_mean(push, owner, events),
+        "coward": event_mean(1 - beta[top], owner[top], events),
+        "noise": event_mean(beta[noise], owner[noise], events),
     }
 
 
-def _argmax(values: Tensor, group: Tensor, groups: int) -> Tensor:
-    """Position of the largest value of each group; the first of equals."""
-    best = values.new_full((groups,), -torch.inf).scatter_reduce(0, group, values, "amax")
-    here = torch.arange(len(values), device=values.device)
-    first = torch.where(values == best[group], here, len(values))
-    return torch.full((groups,), len(values), device=values.device).scatter_reduce(0, group, first, "amin")
+def _representatives(charge: Tensor, particle: Tensor, member: Tensor) -> tuple[Tensor, Tensor]:
+    """The point of largest charge of each particle, the first of equals, in order of points (so of events); and for each
+    of ``member``, the points of particles, where its own representative stands in that list."""
+    names, group = torch.unique(particle[member], return_inverse=True)
+    best = charge.new_full((len(names),), -torch.inf).scatter_reduce(0, group, charge[member], "amax")
+    first = torch.where(charge[member] == best[group], member, len(charge))
+    top = torch.full_like(names, len(charge)).scatter_reduce(0, group, first, "amin")
+    top, order = top.sort()
+    return top, torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))[group]

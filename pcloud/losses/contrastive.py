@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pcloud import segments
+from pcloud.losses.event_mean import event_mean
 from pcloud.neighbors import radius
 from pcloud.neighbors.reference import squared_distance
 
@@ -19,18 +20,20 @@ def contrastive(
     """Hinge embedding loss (Hadsell et al. 2006; used for tracks in arXiv 2103.06995), per event, then the mean of events.
 
     attract: |h_i - h_n(i)|^2, n(i) the next point of i's particle, cyclically: all points of a particle form a ring.
-    repel:   (margin - |h_i - h_j|)_+^2 over the k_max nearest j within the margin that are not of i's particle; noise is
-             repelled by everything. embedding [points, dim]; particle [points] int64 row in the whole batch, -1 = noise.
+    repel:   sum_j (margin - |h_i - h_j|)_+^2, averaged over i; j are those among the k_max nearest points within the margin
+             that are not of i's particle. Noise is repelled by everything.
+    embedding [points, dim]; particle [points] int64 row in the whole batch, -1 = noise.
     """
+    embedding = embedding.float()
     here, following = ring(particle)
     owner = segments.event_of(offsets, len(particle))
     pull = squared_distance(embedding[here], embedding[following])
-    neighbors = radius(embedding, offsets, margin, k_max=k_max)
-    other = neighbors.mask & ((particle[:, None] < 0) | (particle[:, None] != particle[neighbors.index.clamp(min=0)]))
-    push = (margin - (neighbors.distance2.masked_fill(~other, 1.0) + 1e-12).sqrt()).clamp(min=0).square() * other
+    near = radius(embedding, offsets, margin, k_max=k_max)
+    other = near.mask & ((particle[:, None] < 0) | (particle[:, None] != near.gather(particle)))
+    gap = margin - (near.distance2.masked_fill(~other, margin**2) + 1e-12).sqrt()
     return {
-        "attract": _event_mean(pull, owner[here], len(offsets) - 1),
-        "repel": _event_mean(push.sum(1), owner, len(offsets) - 1),
+        "attract": event_mean(pull, owner[here], len(offsets) - 1),
+        "repel": event_mean((gap.clamp(min=0).square() * other).sum(1), owner, len(offsets) - 1),
     }
 
 
@@ -46,9 +49,3 @@ def ring(particle: Tensor) -> tuple[Tensor, Tensor]:
     following[ends] = order[ends - counts + 1]
     several = torch.repeat_interleave(counts > 1, counts)
     return order[several], following[several]
-
-
-def _event_mean(values: Tensor, owner: Tensor, events: int) -> Tensor:
-    total = values.new_zeros(events).index_add(0, owner, values)
-    count = values.new_zeros(events).index_add(0, owner, torch.ones_like(values))
-    return (total / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)

@@ -28,8 +28,8 @@ class Neighbors:
         return self.index >= 0
 
     def gather(self, values: Tensor) -> Tensor:
-        """Neighbours' rows: [points, channels] -> [queries, k, channels]; rows of missing neighbours are arbitrary."""
-        return values[self.index.clamp(min=0)]
+        """Neighbours' rows: [points, ...] -> [queries, k, ...]; rows of missing neighbours are arbitrary."""
+        return rows_at(values, self.index)
 
     def edge_index(self) -> Tensor:
         """[2, edges] int64: senders (neighbours) above receivers (queries), as PyG's message passing reads it."""
@@ -40,3 +40,10 @@ class Neighbors:
         """(offsets [queries + 1], neighbours [edges]): compressed rows, one per query."""
         counts = self.mask.sum(1)
         return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), self.index[self.mask]
+
+
+def rows_at(values: Tensor, index: Tensor) -> Tensor:
+    """values [points, ...] at a table of rows [queries, k]; -1 gives some row, and zeros where there is no point at all."""
+    if not len(values):
+        return values.new_zeros(*index.shape, *values.shape[1:])
+    return values[index.clamp(min=0)]

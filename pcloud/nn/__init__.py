@@ -5,11 +5,12 @@ A layer that looks at neighbours takes a :class:`pcloud.neighbors.Neighbors` tab
 
 from __future__ import annotations
 
-from pcloud.nn.edge_attention import EdgeAttention
 from pcloud.nn.edge_conv import EdgeConv
+from pcloud.nn.edge_kernel import EdgeKernel
 from pcloud.nn.gravnet import GravNet
 from pcloud.nn.interaction import Interaction
 from pcloud.nn.mlp import MLP
+from pcloud.nn.pair_mlp import PairMLP
 from pcloud.nn.standardize import Standardize
 
-__all__ = ["MLP", "EdgeAttention", "EdgeConv", "GravNet", "Interaction", "Standardize"]
+__all__ = ["MLP", "EdgeConv", "EdgeKernel", "GravNet", "Interaction", "PairMLP", "Standardize"]

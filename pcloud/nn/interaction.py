@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pcloud.neighbors import Neighbors
 from pcloud.nn.mlp import MLP
+from pcloud.nn.pair_mlp import PairMLP
 
 
 class Interaction(nn.Module):
@@ -21,12 +22,11 @@ class Interaction(nn.Module):
 
     def __init__(self, channels: int, *, dropout: float = 0.0) -> None:
         super().__init__()
-        self.edge_update = MLP([3 * channels, channels, channels], dropout=dropout)
+        self.edge_update = PairMLP(channels, channels, channels, dropout=dropout)
         self.gate = nn.Linear(channels, 1)
         self.point_update = MLP([3 * channels, channels, channels], dropout=dropout)
 
     def forward(self, x: Tensor, edges: Tensor, neighbors: Neighbors) -> tuple[Tensor, Tensor]:
-        x_i = x[:, None].expand_as(edges)
-        edges = edges + self.edge_update(torch.cat([edges, x_i, neighbors.gather(x)], dim=-1))
+        edges = edges + self.edge_update(x, neighbors, edges)
         message = (torch.sigmoid(self.gate(edges)) * edges).masked_fill(~neighbors.mask[..., None], 0.0)
         return x + self.point_update(torch.cat([x, message.mean(1), message.amax(1)], dim=-1)), edges

@@ -16,7 +16,7 @@ from pcloud.cloud import PointCloud
 from pcloud.encoders import Encoder, Encoding
 from pcloud.nn import MLP
 from pcloud.tasks.protocol import Rows
-from pcloud.tracking import candidates
+from pcloud.tracking import candidates as building
 
 
 class TrackFinding(nn.Module):
@@ -24,7 +24,8 @@ class TrackFinding(nn.Module):
 
     finder: ``edges`` classifies pairs of hits and joins them (the encoder must have edges); ``embedding`` learns a space where
     the hits of a particle cluster and runs DBSCAN in it; ``condensation`` learns a representative hit per particle.
-    threshold is the finder's cut: least edge score, DBSCAN radius, or least beta.
+    threshold is the finder's cut: least edge score, DBSCAN radius, or least beta. A candidate has at most max_hits hits;
+    what is larger is parted (edges) or given up.
     """
 
     def __init__(
@@ -32,13 +33,12 @@ class TrackFinding(nn.Module):
         encoder: Encoder,
         *,
         finder: Literal["edges", "embedding", "condensation"] = "edges",
-        threshold: float = 0.5,
+        threshold: float = 0.3,
         max_hits: int = 20,
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.finder = FINDERS[finder](encoder, threshold=threshold)
-        self.max_hits = max_hits
+        self.finder = FINDERS[finder](encoder, threshold=threshold, max_hits=max_hits)
 
     def forward(self, cloud: PointCloud) -> tuple[Tensor, ...]:
         return self.finder(self.encoder(cloud))
@@ -50,7 +50,7 @@ class TrackFinding(nn.Module):
         """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise) and weight."""
         output = tuple(part.detach() for part in output)
         bounds = cloud.offsets.tolist()
-        track = [self.finder.candidates(output, a, b, self.max_hits) for a, b in zip(bounds, bounds[1:], strict=False)]
+        track = [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
         rows = {
             "event_id": cloud.event["event_id"][cloud.event_of_point],
             "hit_id": cloud.point["hit_id"],
@@ -66,9 +66,11 @@ class TrackFinding(nn.Module):
         """``score``: mean TrackML score over events with weight; ``candidates`` and ``hits_linked`` per event."""
         events, owner = np.unique(rows["event_id"], return_inverse=True)
         track = alone(rows["track_id"])
+        linked = rows["track_id"] >= 0
+        candidates = np.unique(np.stack([owner, rows["track_id"]])[:, linked], axis=1).shape[1]
         figures = {
-            "candidates": len(np.unique(np.stack([owner, rows["track_id"]])[:, rows["track_id"] >= 0], axis=1)) / len(events),
-            "hits_linked": float(np.mean(rows["track_id"] >= 0)),
+            "candidates": candidates / max(len(events), 1),
+            "hits_linked": float(np.mean(linked)),
         }
         if "weight" in rows:
             parts = [owner == e for e in range(len(events)) if rows["weight"][owner == e].sum() > 0]
@@ -86,13 +88,13 @@ def alone(track_id: np.ndarray) -> np.ndarray:
 
 
 class Edges(nn.Module):
-    """Score each edge, sigmoid(MLP(e_ij)); candidates are connected components of the edges above ``threshold``."""
+    """Score each edge, sigmoid(MLP(e_ij)), and join each hit to its surest neighbours inward and outward above ``threshold``."""
 
-    def __init__(self, encoder: Encoder, *, threshold: float) -> None:
+    def __init__(self, encoder: Encoder, *, threshold: float, max_hits: int) -> None:
         super().__init__()
         if not encoder.edge_channels:
             raise ValueError(f"finder edges needs an encoder with edges; {type(encoder).__name__} has none: use interaction")
-        self.threshold = threshold
+        self.threshold, self.max_hits = threshold, max_hits
         self.head = MLP([encoder.edge_channels, encoder.edge_channels, 1])
 
     def forward(self, encoding: Encoding) -> tuple[Tensor, Tensor]:
@@ -104,20 +106,20 @@ class Edges(nn.Module):
         same = (particle[:, None] >= 0) & (particle[:, None] == particle[index.clamp(min=0)])
         return {"edges": losses.edge_cross_entropy(logits, same, index >= 0, offsets)}
 
-    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
-        logits, index = (part[first:last].cpu().numpy() for part in output)
+    def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
+        logits, index, depth = _arrays(first, last, *output, pos.norm(dim=1))
         receiver, place = np.nonzero(index >= 0)
         edges = np.stack([receiver, index[receiver, place] - first])
-        score = 1 / (1 + np.exp(-logits[receiver, place].astype(np.float64)))
-        return candidates.components(last - first, edges, score, threshold=self.threshold, max_hits=max_hits)
+        score = _sigmoid(logits[receiver, place])
+        return building.linked(depth, edges, score, threshold=self.threshold, max_hits=self.max_hits)
 
 
 class Embedding(nn.Module):
     """Place each hit in a space where its particle's hits are near; candidates are DBSCAN clusters of radius ``threshold``."""
 
-    def __init__(self, encoder: Encoder, *, threshold: float, dim: int = 8) -> None:
+    def __init__(self, encoder: Encoder, *, threshold: float, max_hits: int, dim: int = 8) -> None:
         super().__init__()
-        self.threshold = threshold
+        self.threshold, self.max_hits = threshold, max_hits
         self.head = MLP([encoder.point_channels, encoder.point_channels, dim])
 
     def forward(self, encoding: Encoding) -> tuple[Tensor]:
@@ -126,16 +128,17 @@ class Embedding(nn.Module):
     def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
         return losses.contrastive(output[0], particle, offsets)
 
-    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
-        return candidates.dbscan(output[0][first:last].float().cpu().numpy(), eps=self.threshold)
+    def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
+        (coords,) = _arrays(first, last, *output)
+        return building.shorter(building.dbscan(coords, eps=self.threshold), self.max_hits)
 
 
 class Condensation(nn.Module):
     """Give each hit a beta and a place; hits gather around condensation points of beta above ``threshold``."""
 
-    def __init__(self, encoder: Encoder, *, threshold: float, dim: int = 4) -> None:
+    def __init__(self, encoder: Encoder, *, threshold: float, max_hits: int, dim: int = 4) -> None:
         super().__init__()
-        self.threshold = threshold
+        self.threshold, self.max_hits = threshold, max_hits
         self.head = MLP([encoder.point_channels, encoder.point_channels, dim + 1])
 
     def forward(self, encoding: Encoding) -> tuple[Tensor, Tensor]:
@@ -145,10 +148,19 @@ class Condensation(nn.Module):
     def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
         return losses.condensation(*output, particle, offsets)
 
-    def candidates(self, output: tuple[Tensor, ...], first: int, last: int, max_hits: int) -> np.ndarray:
-        logit, coords = (part[first:last].float().cpu().numpy() for part in output)
-        beta = 1 / (1 + np.exp(-logit.astype(np.float64)))
-        return candidates.condensation_points(beta, coords, beta_min=self.threshold, distance=0.5)
+    def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
+        logit, coords = _arrays(first, last, *output)
+        track = building.condensation_points(_sigmoid(logit), coords, beta_min=self.threshold, distance=0.5)
+        return building.shorter(track, self.max_hits)
 
 
 FINDERS = {"edges": Edges, "embedding": Embedding, "condensation": Condensation}
+
+
+def _arrays(first: int, last: int, *parts: Tensor) -> list[np.ndarray]:
+    """One event's rows of each tensor; numpy has no bfloat16."""
+    return [(p.float() if p.is_floating_point() else p)[first:last].cpu().numpy() for p in parts]
+
+
+def _sigmoid(logit: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logit.astype(np.float64)))

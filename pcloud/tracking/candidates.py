@@ -15,28 +15,35 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.floating]
 
 
-def components(
-    points: int, edges: Ints, score: Floats, *, threshold: float, max_hits: int = 20, step: float = 0.5, min_hits: int = 2
-) -> Ints:
-    """Connected components of the edges with score >= threshold; a component above ``max_hits`` is split again and again.
+def linked(depth: Floats, edges: Ints, score: Floats, *, threshold: float, max_hits: int = 20) -> Ints:
+    """Connected components of the edges that a hit likes best: of those with score >= threshold each hit proposes its surest
+    edge inward and its surest outward, as a track has one hit before and one after. A component above ``max_hits`` is parted.
 
-    edges [2, edges], score [edges] in 0..1. Splitting raises the threshold t to 1 - step (1 - t) inside what is too large:
-    one false bridge merges two tracks, and it is seldom the surest edge.
+    depth [points]: how far along a track a hit lies (distance from the origin); edges [2, edges]; score [edges] in 0..1, the
+    larger of both directions counts. Parting raises the threshold t to (1 + t) / 2 inside what is too large: one false
+    bridge merges two tracks, and it is seldom the surest edge.
     """
+    points = len(depth)
+    a, b = np.concatenate([edges, edges[::-1]], axis=1)
+    w = np.concatenate([score, score])
+    outward = (depth[b] > depth[a]) | ((depth[b] == depth[a]) & (b > a))
+    order = np.lexsort((b, -w, 2 * a + outward))
+    key = (2 * a + outward)[order]
+    surest = order[np.diff(key, prepend=-1) != 0]
+    a, b, w = a[surest], b[surest], w[surest]
     track = np.full(points, -1, np.int64)
-    found = 0
-    todo = np.ones(points, bool)
-    while todo.any() and 1 - threshold > 1e-7:
-        use = (score >= threshold) & todo[edges[0]] & todo[edges[1]]
-        graph = coo_matrix((np.ones(use.sum(), bool), (edges[0, use], edges[1, use])), shape=(points, points))
+    found, todo = 0, np.ones(points, bool)
+    while todo.any() and 1 - threshold > 1e-9:
+        use = (w >= threshold) & todo[a] & todo[b]
+        graph = coo_matrix((np.ones(use.sum(), bool), (a[use], b[use])), shape=(points, points))
         _, label = connected_components(graph, directed=False)
         size = np.bincount(label, minlength=points)[label]
-        done = todo & (size <= max_hits)
-        names, renamed = np.unique(label[done & (size >= min_hits)], return_inverse=True)
-        track[done & (size >= min_hits)] = renamed + found
+        whole = todo & (size >= 2) & (size <= max_hits)
+        names, renamed = np.unique(label[whole], return_inverse=True)
+        track[whole] = renamed + found
         found += len(names)
-        todo &= ~done
-        threshold = 1 - step * (1 - threshold)
+        todo &= size > max_hits
+        threshold = (1 + threshold) / 2
     return track
 
 
@@ -65,3 +72,9 @@ def condensation_points(beta: Floats, coords: Floats, *, beta_min: float, distan
             track[near[track[near] < 0]] = found
             found += 1
     return track
+
+
+def shorter(track_id: Ints, max_hits: int) -> Ints:
+    """Give up candidates of more than ``max_hits`` hits: their hits get -1."""
+    size = np.bincount(track_id + 1, minlength=1)
+    return np.where(size[track_id + 1] > max_hits, -1, track_id)

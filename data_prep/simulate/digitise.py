@@ -1,0 +1,138 @@
+"""From true crossings to what is read out: the channels a path lights, their centroid as the hit, and noise hits.
+
+`read_out(...)` turns crossings into cells and measured places, `noise(...)` draws crossings that belong to no particle.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from data_prep.simulate.lookup import Lookup
+from pcloud.tracking.detector import Table
+
+# Facts read off a real event's cells, whose centroid is the hit to the printed digit: barrels deposit charge along half of
+# their sensor only and drift it sideways in u; the official position corrects twice the mean drift, which leaves a bias.
+DRIFT = {8: (-1.0, 0.12), 13: (1.0, 0.12), 17: (1.0, 0.08)}  # barrel volume: side of the readout, tangent of the drift angle
+ANALOG = (7, 8, 9)  # volumes whose cells hold charge (path length in mm); strips say 1
+CHARGE_SPREAD = 0.1  # relative width of a cell's charge
+STEEPEST = 40.0  # slope against the normal up to which a path is followed
+NOISE_MOMENTUM = 1e6  # length of the nonsense momentum that TrackML writes for noise
+NOISE_ANGLE = np.pi / 4  # noise points away from the origin, turned by up to this in phi and in theta
+
+
+class Readout(NamedTuple):
+    """Measured places, and one row per cell."""
+
+    position: np.ndarray  # [hits, 3] mm, on the module's plane
+    hit: np.ndarray  # [cells] row of the hit
+    channel: np.ndarray  # [cells, 2] in u and v
+    value: np.ndarray  # [cells] mm of path for pixels, 1 for strips
+
+
+def local(points: np.ndarray, module: np.ndarray, lookup: Lookup) -> tuple[np.ndarray, np.ndarray]:
+    """u and v (mm) of points [n, 3] in the frames of their modules."""
+    offset = points - lookup.centre[module]
+    return (offset * lookup.axes[module, 0]).sum(axis=1), (offset * lookup.axes[module, 1]).sum(axis=1)
+
+
+def place(u: np.ndarray, v: np.ndarray, module: np.ndarray, lookup: Lookup) -> np.ndarray:
+    """Points [n, 3] (mm) on the module planes."""
+    return lookup.centre[module] + u[:, None] * lookup.axes[module, 0] + v[:, None] * lookup.axes[module, 1]
+
+
+def read_out(
+    rng: np.random.Generator, true: np.ndarray, momentum: np.ndarray, module: np.ndarray, detector: Table, lookup: Lookup
+) -> Readout:
+    """Cells and measured places of crossings at `true` [n, 3] (mm) with `momentum` [n, 3] of the modules [n]."""
+    u, v = local(true, module, lookup)
+    slope_u, slope_v = _slopes(momentum, module, lookup)
+    thick, side, drift, analog = _sensors(detector, module)
+    pitch = np.stack([detector["pitch_u"], detector["pitch_v"]], axis=1)[module]
+    half = np.stack([detector["module_maxhu"], detector["module_hv"]], axis=1)[module]
+    start_u = u + side * drift * thick / 2 - (slope_u - drift) * thick / 2
+    row, channel, length = _walk(start_u, v - slope_v * thick / 2, (slope_u - drift) * thick, slope_v * thick, pitch, half)
+    path = thick * np.sqrt(1 + slope_u**2 + slope_v**2)
+    charge = length * path[row] * rng.normal(1.0, CHARGE_SPREAD, row.size).clip(0.2)
+    value = np.where(analog[row], charge, 1.0)
+    total = np.bincount(row, value, len(module))
+    centre = np.stack([np.bincount(row, value * (channel[:, i] + 0.5), len(module)) / total for i in (0, 1)], axis=1)
+    measured = centre * pitch - half
+    measured[:, 0] -= side * drift * thick
+    return Readout(place(measured[:, 0], measured[:, 1], module, lookup), row, channel, value)
+
+
+def _slopes(momentum: np.ndarray, module: np.ndarray, lookup: Lookup) -> tuple[np.ndarray, np.ndarray]:
+    """du/dw and dv/dw of each path in its module's frame."""
+    along = np.einsum("ni,nji->nj", momentum, lookup.axes[module])
+    w = np.where(along[:, 2] < 0, -1, 1) * np.maximum(np.abs(along[:, 2]), 1e-9 * np.linalg.norm(along, axis=1))
+    return tuple((along[:, :2] / w[:, None]).clip(-STEEPEST, STEEPEST).T)
+
+
+def _sensors(detector: Table, module: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    volume = detector["volume_id"][module]
+    side, drift = np.zeros(len(module)), np.zeros(len(module))
+    for barrel, (sign, tangent) in DRIFT.items():
+        side[volume == barrel], drift[volume == barrel] = sign, tangent
+    thick = detector["module_t"][module] * np.where(side == 0, 2, 1)
+    return thick, side, drift, np.isin(volume, ANALOG)
+
+
+def noise(rng: np.random.Generator, count: int, lookup: Lookup) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Noise uniform over modules and over each of them: module rows, positions [n, 3] (mm), nonsense momenta [n, 3]."""
+    module = rng.integers(0, len(lookup.centre), count)
+    half_v = lookup.sizes[module, 2]
+    v = rng.uniform(-1, 1, count) * half_v
+    half_u = lookup.sizes[module, 0] + (lookup.sizes[module, 1] - lookup.sizes[module, 0]) * (v + half_v) / (2 * half_v)
+    position = place(rng.uniform(-1, 1, count) * half_u, v, module, lookup)
+    x, y, z = position.T
+    phi, theta = np.stack([np.arctan2(y, x), np.arctan2(np.hypot(x, y), z)]) + rng.uniform(-1, 1, (2, count)) * NOISE_ANGLE
+    direction = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
+    return module, position, NOISE_MOMENTUM * direction
+
+
+@numba.njit(cache=True)
+def _walk(start_u, start_v, run_u, run_v, pitch, half):
+    """Cut each path at the borders of its channels: hit row, channels and share of the path of each piece on the module."""
+    room = 4 * len(run_u) + 64
+    row, channel, share = np.empty(room, np.int64), np.empty((room, 2), np.int64), np.empty(room)
+    n = 0
+    for i in range(len(run_u)):
+        columns, rows = np.rint(2 * half[i, 0] / pitch[i, 0]), np.rint(2 * half[i, 1] / pitch[i, 1])
+        a, b = (start_u[i] + half[i, 0]) / pitch[i, 0], (start_v[i] + half[i, 1]) / pitch[i, 1]
+        step_a, step_b = run_u[i] / pitch[i, 0], run_v[i] / pitch[i, 1]
+        first, t = n, 0.0
+        ca, cb = np.floor(a), np.floor(b)
+        while t < 1:
+            to_a = ((ca + 1 if step_a > 0 else ca) - a) / step_a if step_a != 0 else 2.0
+            to_b = ((cb + 1 if step_b > 0 else cb) - b) / step_b if step_b != 0 else 2.0
+            end = min(to_a, to_b, 1.0)
+            if end > t and 0 <= ca < columns and 0 <= cb < rows:
+                if n == room:
+                    room *= 2
+                    row, channel, share = _grow(row, room), _grow(channel, room), _grow(share, room)
+                row[n], channel[n, 0], channel[n, 1], share[n] = i, int(ca), int(cb), end - t
+                n += 1
+            t = end
+            if to_a <= to_b:
+                ca += 1 if step_a > 0 else -1
+            else:
+                cb += 1 if step_b > 0 else -1
+        if n == first:  # drifted off the rim: the channel of the rim that is next to the path's middle
+            if n == room:
+                room *= 2
+                row, channel, share = _grow(row, room), _grow(channel, room), _grow(share, room)
+            row[n], share[n] = i, 1.0
+            channel[n, 0] = int(min(max(a + step_a / 2, 0.0), columns - 1))
+            channel[n, 1] = int(min(max(b + step_b / 2, 0.0), rows - 1))
+            n += 1
+    return row[:n].copy(), channel[:n].copy(), share[:n].copy()
+
+
+@numba.njit(cache=True)
+def _grow(values, room):
+    more = np.empty((room,) + values.shape[1:], values.dtype)
+    more[: len(values)] = values
+    return more

@@ -1,0 +1,104 @@
+"""Which modules can a track step touch: layers by (r, z) cell, modules of a layer by (phi, z or r) cell.
+
+`Lookup.of(detector)` builds the arrays once; the transport reads them inside its compiled loop.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pcloud.tracking.detector import Table
+
+CELL = 10.0  # mm, of the (r, z) map
+STEP = 20.0  # mm, the longest step taken near modules
+REACH_R, REACH_Z = 1060.0, 3000.0  # where tracking ends
+_SLACK = 0.5 * STEP + 2.0  # a step's middle is this near to all of it
+MAX_LAYERS = 6  # that one (r, z) cell can be near to
+
+
+class Lookup(NamedTuple):
+    """Arrays over modules (rows of the detectors table), over layers and over cells."""
+
+    centre: np.ndarray  # [modules, 3] mm
+    axes: np.ndarray  # [modules, 3 (u, v, w), 3]
+    sizes: np.ndarray  # [modules, 3]: half u at -v, half u at +v, half v
+    layer: np.ndarray  # [modules] dense layer number
+    distance: np.ndarray  # [r, z] from the cell's middle to the nearest layer, mm
+    near: np.ndarray  # [r, z, MAX_LAYERS] layers that a step from this cell may touch, -1 = none
+    bins: np.ndarray  # [layers, 5]: is disc, phi bins, second bins, second start, second width
+    first: np.ndarray  # [layers] where the layer's cells start in `cells`
+    cells: np.ndarray  # offsets into `members`
+    members: np.ndarray  # module rows
+
+    @classmethod
+    def of(cls, detector: Table) -> Lookup:
+        centre = np.stack([detector[name] for name in ("cx", "cy", "cz")], axis=1)
+        axes = np.stack([[detector[f"rot_{axis}{local}"] for axis in "xyz"] for local in "uvw"]).transpose(2, 0, 1)
+        sizes = np.stack([detector[name] for name in ("module_minhu", "module_maxhu", "module_hv")], axis=1)
+        _, layer = np.unique(detector["volume_id"] * 1000 + detector["layer_id"], return_inverse=True)
+        corners = _outline(centre, axes, sizes)
+        distance, near = _map(corners, layer)
+        bins, first, cells, members = _layer_cells(corners, axes, layer)
+        arrays = (centre, axes, sizes, layer, distance, near, bins, first, cells, members)
+        return cls(*(np.ascontiguousarray(a) for a in arrays))
+
+
+def _outline(centre: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Corners and edge middles of each module: [modules, 8, 3] mm."""
+    points = []
+    for v in (-1.0, 0.0, 1.0):
+        half = np.where(v < 0, sizes[:, 0], np.where(v > 0, sizes[:, 1], sizes[:, :2].mean(axis=1)))
+        for u in (-1.0, 0.0, 1.0):
+            if u or v:
+                points.append(centre + (u * half)[:, None] * axes[:, 0] + (v * sizes[:, 2])[:, None] * axes[:, 1])
+    return np.stack(points, axis=1)
+
+
+def _map(corners: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    r = (np.arange(int(REACH_R / CELL) + 1) + 0.5) * CELL
+    z = (np.arange(int(2 * REACH_Z / CELL)) + 0.5) * CELL - REACH_Z
+    radius = np.hypot(corners[..., 0], corners[..., 1])
+    distance = np.full((r.size, z.size), np.inf)
+    near = np.full((r.size, z.size, MAX_LAYERS), -1, dtype=np.int64)
+    count = np.zeros((r.size, z.size), dtype=np.int64)
+    for number in range(layer.max() + 1):
+        mine = layer == number
+        dr = np.maximum(0, np.maximum(radius[mine].min() - r, r - radius[mine].max()))
+        dz = np.maximum(0, np.maximum(corners[mine, :, 2].min() - z, z - corners[mine, :, 2].max()))
+        away = np.hypot(dr[:, None], dz[None, :])
+        distance = np.minimum(distance, away)
+        rows, columns = np.nonzero(away < STEP + CELL)
+        assert (count[rows, columns] < MAX_LAYERS).all(), "more layers near one cell than the table holds"
+        near[rows, columns, count[rows, columns]] = number
+        count[rows, columns] += 1
+    return distance, near
+
+
+def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, ...]:
+    bins, first, lists = [], [], []
+    for number in range(layer.max() + 1):
+        rows = np.flatnonzero(layer == number)
+        disc = abs(axes[rows[0], 2, 2]) > 0.5
+        radius = np.hypot(corners[rows, :, 0], corners[rows, :, 1])
+        second = radius if disc else corners[rows, :, 2]
+        low, high = second.min() - _SLACK, second.max() + _SLACK
+        n_phi, n_second = max(8, int(np.sqrt(rows.size * 8))), max(1, int((high - low) / 30.0))
+        width = (high - low) / n_second
+        middle = corners[rows].mean(axis=1)
+        phi = np.arctan2(middle[:, 1], middle[:, 0])
+        spread = np.angle(np.exp(1j * (np.arctan2(corners[rows, :, 1], corners[rows, :, 0]) - phi[:, None])))
+        reach = np.abs(spread).max(axis=1) + _SLACK / np.maximum(radius.min(axis=1) - _SLACK, 5.0)
+        cells: list[list[int]] = [[] for _ in range(n_phi * n_second)]
+        scale = n_phi / (2 * np.pi)
+        for row, mid, half, a, b in zip(rows, phi, reach, second.min(axis=1), second.max(axis=1), strict=True):
+            for i in range(int(np.floor((mid - half + np.pi) * scale)), int(np.floor((mid + half + np.pi) * scale)) + 1):
+                start, stop = int((a - _SLACK - low) / width), int((b + _SLACK - low) / width)
+                for j in range(max(0, start), min(n_second - 1, stop) + 1):
+                    cells[(i % n_phi) * n_second + j].append(int(row))
+        first.append(len(lists))
+        bins.append((float(disc), n_phi, n_second, low, width))
+        lists.extend(cells)
+    offsets = np.concatenate([[0], np.cumsum([len(cell) for cell in lists])])
+    return np.array(bins), np.array(first), offsets, np.concatenate([np.array(c, dtype=np.int64) for c in lists])

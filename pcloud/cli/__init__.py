@@ -1,0 +1,38 @@
+"""The verbs of pcloud, as functions and as the command ``pcloud VERB``; torch and lightning wait until a verb needs them.
+
+``from pcloud.cli import predict; predict("tracks", "event_folder", "submission.csv")`` does it without printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+_DOORS = {
+    "prepare": "pcloud.cli.sources",
+    "simulate": "pcloud.cli.sources",
+    "train": "pcloud.cli.training",
+    "evaluate": "pcloud.cli.evaluation",
+    "predict": "pcloud.cli.prediction",
+    "score": "pcloud.cli.scoring",
+    "display": "pcloud.cli.displaying",
+    "inspect": "pcloud.cli.inspection",
+}
+__all__ = ["display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _DOORS:
+        raise AttributeError(f"pcloud.cli has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(import_module(_DOORS[name]), name)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``pcloud ARGUMENTS`` (the process's own, if None) and return the exit status."""
+    from pcloud.cli import commands, errors
+    from pcloud.cli.arguments import parse
+
+    parsed = parse(arguments)
+    written = next((place for name in ("out", "store", "run") if (place := getattr(parsed, name, None))), None)
+    return errors.guard(parsed.verb, lambda: getattr(commands, parsed.verb)(parsed), written)

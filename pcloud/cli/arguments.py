@@ -1,0 +1,129 @@
+"""What may be written after ``pcloud``: the verbs and their arguments, with help that needs no heavy import.
+
+``parse(["score", "--truth", T, "--submission", S])`` returns a namespace whose ``verb`` names a function of ``commands``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcloud import __version__
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Exits with 2 and a usage line on a mistake, with 0 after --help and --version."""
+    parser = argparse.ArgumentParser(
+        prog="pcloud",
+        description="Point clouds of particle physics: find tracks, score them, show them. Every verb has --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"pcloud {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for add in (_prepare, _simulate, _train, _evaluate, _predict, _score, _display, _inspect):
+        add(verbs)
+    known, rest = parser.parse_known_args(arguments)
+    if rest and (known.verb != "train" or not all(one.startswith("--") and "." in one.split("=")[0] for one in rest)):
+        parser.error(f"{known.verb}: not understood: {' '.join(rest)}; see pcloud {known.verb} --help")
+    if known.verb == "train":
+        known.overrides = [one.removeprefix("--") for one in rest]
+    return known
+
+
+def _prepare(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "prepare", "read raw events into a store")
+    verb.add_argument("kind", help="kind of source, such as trackml")
+    verb.add_argument("source", type=Path, help="folder or zip of raw events, or FOLDER/event000001000 for one")
+    verb.add_argument("store", type=Path, help="folder to write")
+    verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
+    _detectors(verb)
+    verb.add_argument("--events", type=_ids, metavar="ID,ID", help="only these events")
+    verb.add_argument("--overwrite", action="store_true", help="replace a store that is there")
+
+
+def _simulate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "simulate", "make synthetic TrackML events")
+    verb.add_argument("out", type=Path, help="folder for the event files and detectors.csv")
+    verb.add_argument("--events", type=int, required=True, metavar="N", help="how many")
+    verb.add_argument("--pileup", type=float, required=True, metavar="MU", help="mean number of collisions in an event")
+    verb.add_argument("--seed", type=int, required=True, metavar="S", help="same seed, same events")
+    verb.add_argument("--phase", type=int, choices=(1, 2), default=2, help="rule for the hit weights (default 2)")
+    verb.add_argument("--first-event", type=int, default=1000, metavar="ID", help="id of the first event (default 1000)")
+    verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
+    verb.add_argument("--kind", default="trackml", help="kind of generator (default trackml)")
+
+
+def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "train", "train a model as a configuration says")
+    verb.add_argument("config", type=Path, help="YAML file with the sections task, encoder, data and train")
+    verb.add_argument("--run", type=Path, metavar="FOLDER", help="run folder (default: runs/ and the name of CONFIG)")
+    verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run folder")
+    verb.add_argument("--print_config", action="store_true", help="print the configuration with all defaults, and end")
+    verb.epilog = "--SECTION.KEY=VALUE puts a value in place of the file's, as in --encoder.k=8 --train.steps=100."
+
+
+def _evaluate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "evaluate", "measure a model on events it was not trained on")
+    verb.add_argument("run", help="run folder, or a shipped model's name")
+    verb.add_argument("--store", type=Path, metavar="S", help="events with truth (default: those the run held out)")
+    verb.add_argument("--out", type=Path, metavar="FOLDER", help="for report.json and report.html (default RUN/evaluation)")
+    verb.add_argument("--allow-trained-events", action="store_true", help="take trained events too, and stamp the report")
+    _allow_geometry(verb)
+    verb.add_argument("--device", choices=DEVICES, default="auto")
+
+
+def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "predict", "find tracks; reads neither truth nor particles")
+    verb.add_argument("model", help="a shipped model's name, such as tracks, or a run folder")
+    verb.add_argument("input", type=Path, help="store, or raw events as for prepare")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="submission csv or csv.gz to write")
+    verb.add_argument("--events", type=_ids, metavar="ID,ID", help="only these events")
+    _detectors(verb)
+    _allow_geometry(verb)
+    verb.add_argument("--report", type=Path, metavar="JSON", help="also write counts, times and the model's origin")
+    verb.add_argument("--device", choices=DEVICES, default="auto")
+
+
+def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "score", "the TrackML score of a submission, with efficiencies, fakes and duplicates")
+    verb.add_argument("--truth", type=Path, required=True, metavar="T", help="truth csv, or a folder of events")
+    verb.add_argument("--submission", type=Path, required=True, metavar="S", help="submission csv")
+    verb.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def _display(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "display", "draw an event: 3-D page and x-y, r-z picture")
+    verb.add_argument("event", type=Path, help="FOLDER/event000001000, a folder of one event, or a store with --event")
+    verb.add_argument("--event", type=int, dest="event_id", metavar="ID", help="which event, where there are several")
+    verb.add_argument("--submission", type=Path, metavar="S", help="tracks to show")
+    verb.add_argument("--truth", type=Path, metavar="T", help="truth csv (default: the one beside the hits)")
+    verb.add_argument("--out", type=Path, default=Path(), metavar="DIR", help="folder for the files (default: here)")
+    verb.add_argument("--png-only", action="store_true", help="no 3-D page (which needs plotly)")
+    _detectors(verb)
+
+
+def _inspect(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    verb = _add(verbs, "inspect", "say what a store, run, model or folder of events is")
+    verb.add_argument("path", help="store, run folder, shipped model's name, or raw events")
+    verb.add_argument("--json", action="store_true", help="print everything as JSON")
+
+
+def _add(verbs: argparse._SubParsersAction, name: str, words: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
+
+
+def _detectors(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--detectors", type=Path, metavar="F", help="detectors.csv, if not beside the raw events")
+
+
+def _allow_geometry(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--allow-geometry", action="store_true", help="go on where the detector is not the model's")
+
+
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} came, event ids such as 1001,1018 expected") from None

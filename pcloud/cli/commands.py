@@ -1,0 +1,168 @@
+"""What each verb prints: the function is called, its result is told. Nothing is computed here.
+
+``commands.VERB(arguments)`` is what ``pcloud VERB`` runs; the functions themselves are in ``pcloud.cli``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pcloud import cli
+
+
+def prepare(given: Namespace) -> None:
+    with _bar("reading events") as progress:
+        store = cli.prepare(
+            given.source,
+            given.store,
+            kind=given.kind,
+            workers=given.workers,
+            events=given.events,
+            detectors=given.detectors,
+            overwrite=given.overwrite,
+            progress=progress,
+        )
+    print(f"{given.store}: {len(store)} events, {store.sizes.sum():,} points")
+    if store.geometry is None:
+        print("  no detectors.csv: the detector is unknown, and cells were not read (--detectors F)")
+
+
+def simulate(given: Namespace) -> None:
+    with _bar("simulating events") as progress:
+        files = cli.simulate(
+            given.out,
+            events=given.events,
+            pileup=given.pileup,
+            seed=given.seed,
+            phase=given.phase,
+            first_event=given.first_event,
+            workers=given.workers,
+            kind=given.kind,
+            progress=progress,
+        )
+    print(f"{given.out}: {len(files)} synthetic events")
+
+
+def train(given: Namespace) -> None:
+    if given.print_config:
+        from pcloud import config
+
+        print(config.read(given.config, given.overrides).to_yaml(), end="")
+        return
+    folder = cli.train(given.config, run=given.run, resume=given.resume, overrides=given.overrides)
+    print(f"{folder}: model.safetensors and model.json; next: pcloud evaluate {folder}")
+
+
+def evaluate(given: Namespace) -> None:
+    from pcloud.cli.scoring import figures
+
+    with _bar("evaluating events") as progress:
+        report = cli.evaluate(
+            given.run,
+            store=given.store,
+            out=given.out,
+            allow_trained_events=given.allow_trained_events,
+            allow_geometry=given.allow_geometry,
+            device=given.device,
+            progress=progress,
+        )
+    print(f"{len(report['events']['ids'])} events of {report['events']['from']}, all hits in")
+    for name, value in report["summary"].items():
+        print(f"  {name:28s} {value:.4f}")
+    for line in figures(report.get("figures", {})):
+        print(line)
+    _cost(report["seconds"], len(report["events"]["ids"]), report["peak_bytes"], report["device"], report["notes"])
+
+
+def predict(given: Namespace) -> None:
+    with _bar("finding tracks") as progress:
+        made = cli.predict(
+            given.model,
+            given.input,
+            given.out,
+            events=given.events,
+            device=given.device,
+            detectors=given.detectors,
+            allow_geometry=given.allow_geometry,
+            report=given.report,
+            progress=progress,
+        )
+    print(f"{made.out}: {len(made.events)} events, {sum(made.events.values()):,} hits, each once")
+    long = sum(count for hits, count in made.sizes.items() if hits >= 5)
+    longest = max(made.sizes, default=0)
+    print(f"  candidates  {sum(made.sizes.values()):,}, of them {long:,} of >= 5 hits, the longest of {longest}")
+    print(f"  model       {made.model['name']}, {made.model['steps']} steps, sha256 {made.model['sha256'][:16]}")
+    print(f"  cuts        {made.model['cuts']}")
+    _cost(made.seconds, len(made.events), made.peak_bytes, made.device, made.notes)
+
+
+def score(given: Namespace) -> None:
+    from pcloud.cli.scoring import lines
+
+    report = cli.score(given.truth, given.submission)
+    print(json.dumps(report, indent=1) if given.json else "\n".join(lines(report)))
+
+
+def display(given: Namespace) -> None:
+    for path in cli.display(
+        given.event,
+        event_id=given.event_id,
+        submission=given.submission,
+        truth=given.truth,
+        out=given.out,
+        html=not given.png_only,
+        detectors=given.detectors,
+    ):
+        print(path)
+
+
+def inspect(given: Namespace) -> None:
+    facts = cli.inspect(given.path)
+    print(json.dumps(facts, indent=1) if given.json else "\n".join(_tree(facts)))
+
+
+def _cost(seconds: dict[str, float], events: int, peak_bytes: int, device: str, notes: list[str]) -> None:
+    stages = ", ".join(f"{stage} {value / max(events, 1):.2f}" for stage, value in seconds.items())
+    print(f"  s per event {stages}; total {sum(seconds.values()):.1f} s, reading and writing included")
+    print(f"  memory      {peak_bytes / 1e9:.2f} GB at its peak")
+    print(f"  device      {device}")
+    for note in notes:
+        print(f"  note        {note}")
+
+
+def _tree(facts: Any, depth: int = 0) -> Iterator[str]:
+    """Nested facts as indented lines; a row of a table becomes one line."""
+    pad = "  " * depth
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            yield f"{pad}{key}:"
+            yield from _tree(value, depth + 1)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            yield f"{pad}{key}:"
+            yield from (pad + "  " + "  ".join(_short(cell) for cell in row.values()) for row in value)
+        else:
+            yield f"{pad}{key}: {', '.join(map(str, value)) if isinstance(value, list) else _short(value)}"
+
+
+def _short(value: Any) -> str:
+    return "-" if value in (None, "", {}) else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@contextmanager
+def _bar(words: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on standard error where that is a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(words, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,151 @@
+"""``pcloud evaluate``: a model's figures on events it was not trained on, as a report to read and as JSON.
+
+``evaluate("runs/mine")`` takes the events the run held out; ``store=`` takes others, and refuses those trained on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcloud import config
+from pcloud.cli.inference import Seconds, check_input, clock, infer, machine, origin, peak_memory
+from pcloud.cli.sources import Input, Progress
+from pcloud.data.event import Event
+from pcloud.metrics.tracking import EDGES, Fiducial, Particles, binned_efficiency, match, tracking_figures
+from pcloud.pretrained import Model, fingerprint, load
+from pcloud.pretrained.files import write
+from pcloud.tasks import Rows, concatenate
+
+Report = dict[str, Any]
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    store: str | Path | None = None,
+    out: str | Path | None = None,
+    allow_trained_events: bool = False,
+    allow_geometry: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Report:
+    """Figures of a run folder's (or shipped) model on a store with truth, by default on the run's own validation events.
+
+    Writes report.json and report.html into ``out`` (default RUN/evaluation) and returns the former. Events the model was
+    trained on are known by where their points lie; they raise ValueError, or are counted in ``trained_events`` if allowed.
+    """
+    model = load(run, device)
+    source, ids = _events(run, store)
+    folder = Path(out) if out is not None else Path(run) / "evaluation"
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
+    notes = check_input(model, source, allow_geometry)
+    seconds: Seconds = dict.fromkeys(("read", "network", "linking"), 0.0)
+    events, parts, trained = [], [], []
+    for done, event_id in enumerate(ids, start=1):
+        with clock(seconds, "read"):
+            event = source.read(event_id, True)
+        if fingerprint(event, model.inputs.pos) in model.card.training.knows():
+            trained.append(event_id)
+            _refuse(source, event_id, allow_trained_events)
+        parts.append(infer(model, event, True, seconds))
+        events.append(event)
+        if progress is not None:
+            progress(done, len(ids))
+    rows = concatenate(parts)
+    report: Report = {
+        "model": origin(model),
+        "events": {"from": source.path.name, "ids": list(ids), "source": source.store.source if source.store else {}},
+        "trained_events": trained,
+        "summary": model.task.summarize(rows),  # type: ignore[operator]
+        **(_tracking(rows, events) if _has_tracks(rows, events) else {}),
+        "seconds": seconds,
+        "peak_bytes": peak_memory(),
+        "device": machine(model.device),
+        "notes": notes + ([f"{len(trained)} of {len(ids)} events were TRAINED ON, as allowed"] if trained else []),
+    }
+    folder.mkdir(exist_ok=True)
+    write(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    _page(folder / "report.html", model, report)
+    return report
+
+
+def _events(run: str | Path, store: str | Path | None) -> tuple[Input, tuple[int, ...]]:
+    """The store to evaluate on and which of its events."""
+    if store is not None:
+        source = Input.open(store)
+        return source, source.ids
+    split = Path(run) / "split.json"
+    if not split.is_file():
+        raise ValueError(f"{run}: it holds out no events of its own; name a store with --store")
+    held = json.loads(split.read_text()).get("validation", [])
+    if not held:
+        raise ValueError(f"{split}: the run held out no event; name a store with --store")
+    source = Input.open(config.read_data(Path(run) / "config.yaml").store)
+    return source, source.chosen(held)
+
+
+def _refuse(source: Input, event_id: int, allowed: bool) -> None:
+    if not allowed:
+        raise ValueError(
+            f"{source.path}: the model was trained on event {event_id}; evaluate on others, or say --allow-trained-events, "
+            "which stamps the report"
+        )
+
+
+def _has_tracks(rows: Rows, events: Sequence[Event]) -> bool:
+    kinematics = {"particle_id", "nhits", "vx", "vy", "px", "py", "pz"}
+    return {"track_id", "particle_id"} <= rows.keys() and all(kinematics <= event.particle.keys() for event in events)
+
+
+def _tracking(rows: Rows, events: Sequence[Event]) -> Report:
+    """Efficiencies, fakes and duplicates, over all particles of the events."""
+    column = {name: np.concatenate([event.particle[name] for event in events]) for name in events[0].particle}
+    owner = np.repeat([event.event_id for event in events], [event.particles for event in events])
+    kinematics = {name: column[name] for name in ("vx", "vy", "px", "py", "pz")}
+    particles = Particles.from_kinematics(owner, column["particle_id"], column["nhits"], **kinematics)
+    matches = match(rows["event_id"], rows["track_id"], rows["particle_id"], particles, unassigned=-1)
+    cuts = Fiducial()
+    bins = {by: binned_efficiency(matches, particles, cuts, "double_majority", by=by) for by in EDGES}
+    return {
+        "fiducial": str(cuts),
+        "figures": {name: figure.as_dict() for name, figure in tracking_figures(matches, particles, cuts).items()},
+        "binned": {by: [one.as_dict() for one in row] for by, row in bins.items()},
+    }
+
+
+def _page(path: Path, model: Model, report: Report) -> None:
+    from pcloud.plots import report as page
+    from pcloud.plots.tracking import binned
+
+    rows = [[name, value] for name, value in report["summary"].items()]
+    spent = [[f"seconds, {stage}", value] for stage, value in report["seconds"].items()]
+    spent.append(["peak memory (MB)", report["peak_bytes"] / 1e6])
+    sections = [
+        page.Section("Notes", [page.Text(one) for one in report["notes"]]),
+        page.Section("Summary", [page.Table(("figure", "value"), rows, f"over {len(report['events']['ids'])} events, all hits in")]),
+    ]
+    if "figures" in report:
+        sections.append(page.figures("Tracks", report["figures"]))
+        curve = binned({"double majority": report["binned"]}, note=f"Fiducial: {report['fiducial']}.")
+        sections.append(page.Section("Efficiency", [page.Picture(curve, "Efficiency by double majority, with its intervals")]))
+    sections.append(page.Section("Cost", [page.Table(("what", "over all events"), spent, report["device"])]))
+    sections.append(
+        page.provenance(
+            command="pcloud " + " ".join(sys.argv[1:]),
+            commit=model.card.commit,
+            weights_sha256=model.card.sha256,
+            training_steps=model.card.training.steps,
+            cut_origin=model.card.training.cuts,
+            data=f"{report['events']['from']}: {report['events']['source']}",
+            versions={"pcloud": model.card.pcloud},
+            config=config.dump({"task": model.card.task, "encoder": model.card.encoder}),
+        )
+    )
+    page.write_report(path, f"Evaluation of {model.name}", [one for one in sections if one.parts])

@@ -1,0 +1,105 @@
+"""``pcloud predict``: from events without truth to a submission file, with the time of every stage.
+
+``predict("tracks", "event_folder", "submission.csv")`` returns what was done as a ``Prediction``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcloud import scorer
+from pcloud.cli.inference import check_input, clock, infer, machine, origin, peak_memory
+from pcloud.cli.sources import Input, Progress
+from pcloud.pretrained import load
+from pcloud.pretrained.files import write
+from pcloud.tasks import Rows, concatenate
+from pcloud.tasks.tracking import alone
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a prediction made, and at what cost.
+
+    events: hits of each. candidates: how many of at least 2, 3, ... hits are in ``sizes`` (hits -> candidates).
+    seconds: read, network, linking and write, over all events; starting up is not in them. peak_bytes: largest memory of
+    the process. notes: what a reader of the figures must know.
+    """
+
+    out: str
+    model: dict[str, Any]
+    events: dict[int, int]
+    sizes: dict[int, int]
+    seconds: dict[str, float]
+    peak_bytes: int
+    device: str
+    notes: list[str]
+
+
+def predict(
+    model: str | Path,
+    input: str | Path,  # noqa: A002 - the word of the command line
+    out: str | Path,
+    *,
+    events: Sequence[int] | None = None,
+    device: str = "auto",
+    detectors: str | Path | None = None,
+    allow_geometry: bool = False,
+    report: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Prediction:
+    """Find tracks in a store or in raw events and write a submission (csv or csv.gz) with every hit once.
+
+    Truth and particle files are never opened. A hit in no candidate gets a track id of its own. ``report``: also write the
+    Prediction as JSON. Raises ValueError or FileNotFoundError of one line, and leaves no half-written file.
+    """
+    for target in (out, report or out):
+        if not Path(target).absolute().parent.is_dir():
+            raise FileNotFoundError(f"{target}: its folder does not exist; make it or choose another path")
+    chosen = load(model, device)
+    source = Input.open(input, detectors=detectors)
+    notes = check_input(chosen, source, allow_geometry)
+    ids = source.chosen(events)
+    seconds = dict.fromkeys(("read", "network", "linking", "write"), 0.0)
+    parts: list[Rows] = []
+    for done, event_id in enumerate(ids, start=1):
+        with clock(seconds, "read"):
+            event = source.read(event_id, False)
+        parts.append(_tracks(chosen.name, infer(chosen, event, False, seconds)))
+        if progress is not None:
+            progress(done, len(ids))
+    with clock(seconds, "write"):
+        rows = concatenate([{**part, "track_id": alone(part["track_id"])} for part in parts])
+        scorer.write_submission(out, rows["event_id"], rows["hit_id"], rows["track_id"])
+    made = Prediction(
+        out=str(out),
+        model=origin(chosen),
+        events={event_id: len(part["hit_id"]) for event_id, part in zip(ids, parts, strict=True)},
+        sizes=_sizes(parts),
+        seconds=seconds,
+        peak_bytes=peak_memory(),
+        device=machine(chosen.device),
+        notes=notes,
+    )
+    if report is not None:
+        write(Path(report), (json.dumps(asdict(made), indent=1) + "\n").encode())
+    return made
+
+
+def _tracks(name: str, rows: Rows) -> Rows:
+    columns = ("event_id", "hit_id", "track_id")
+    if lack := [column for column in columns if column not in rows]:
+        raise ValueError(f"model {name} finds no tracks (its rows lack {lack[0]}); a submission needs a tracking model")
+    return {column: rows[column] for column in columns}
+
+
+def _sizes(parts: list[Rows]) -> dict[int, int]:
+    """Hits of a candidate -> how many candidates have so many."""
+    held = [np.bincount(part["track_id"][part["track_id"] >= 0]) for part in parts]
+    hits, count = np.unique(np.concatenate(held or [np.zeros(0, np.int64)]), return_counts=True)
+    return {int(one): int(many) for one, many in zip(hits, count, strict=True) if one > 0}

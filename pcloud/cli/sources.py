@@ -1,0 +1,127 @@
+"""Events from outside: readers and generators, found by entry point, because pcloud knows none of them by import.
+
+``prepare(source, store)`` and ``simulate(folder, ...)`` run one; ``Input.open(path)`` reads a store or raw events alike.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pcloud import config
+
+if TYPE_CHECKING:
+    from pcloud.data.event import Event
+    from pcloud.data.store import Store
+
+Progress = Callable[[int, int], None]
+
+
+def prepare(
+    source: str | Path,
+    store: str | Path,
+    *,
+    kind: str = "trackml",
+    workers: int = 1,
+    events: Sequence[int] | None = None,
+    detectors: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Store:
+    """Read raw events (a folder, a zip, or a prefix such as ``FOLDER/event000001000``) into a store and open it.
+
+    ``kind`` is an entry point of the group pcloud.sources. On any failure no store is left.
+    """
+    made: Store = config.find("source", kind, {}, "source")(
+        source, store, workers=workers, events=events, detectors=detectors, overwrite=overwrite, progress=progress
+    )
+    return made
+
+
+def simulate(
+    out: str | Path,
+    *,
+    events: int,
+    pileup: float,
+    seed: int,
+    phase: int = 2,
+    first_event: int = 1000,
+    workers: int = 1,
+    kind: str = "trackml",
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Write synthetic events as raw files and return those of the hits; the same seed gives the same events.
+
+    ``pileup`` is the mean number of collisions, ``phase`` the rule of the hit weights. ``kind``: see pcloud.generators.
+    """
+    made: list[Path] = config.find("generator", kind, {}, "generator")(
+        out, events=events, pileup=pileup, seed=seed, phase=phase, first_event=first_event, workers=workers, progress=progress
+    )
+    return made
+
+
+@dataclass(frozen=True)
+class Input:
+    """Events to work on. ``ids`` in order; ``geometry`` None where the detector is not known; ``store`` None for raw events.
+
+    ``read(event_id, truth)`` gives one Event; without truth neither truth nor particle files are opened.
+    """
+
+    path: Path
+    ids: tuple[int, ...]
+    geometry: str | None
+    store: Store | None
+    read: Callable[[int, bool], Event]
+
+    @classmethod
+    def open(cls, path: str | Path, *, detectors: str | Path | None = None, kind: str = "trackml") -> Input:
+        """A store, or what the source ``kind`` reads. Raises FileNotFoundError or ValueError of one line."""
+        path = Path(path)
+        if is_store(path):
+            return cls._stored(path)
+        return cls._raw(path, detectors, kind)
+
+    @classmethod
+    def _stored(cls, path: Path) -> Input:
+        from pcloud.data.store import Store
+
+        store = Store.open(path)
+        ids = tuple(int(one) for one in store.event_ids)
+        place = {event_id: number for number, event_id in enumerate(ids)}
+        return cls(path, ids, store.geometry, store, lambda event_id, truth: store.read(place[event_id], truth=truth))
+
+    @classmethod
+    def _raw(cls, path: Path, detectors: str | Path | None, kind: str) -> Input:
+        from pcloud.tracking.detector import geometry_hash
+
+        source = reader(kind)
+        ids = tuple(source.list_events(path))
+        table = source.read_detectors(path, detectors)
+
+        def read(event_id: int, truth: bool) -> Event:
+            event: Event = source.open_event(path, event_id, truth=truth, detectors=detectors)
+            return event
+
+        return cls(path, ids, None if table is None else geometry_hash(table), None, read)
+
+    def chosen(self, events: Sequence[int] | None) -> tuple[int, ...]:
+        """The ids asked for (all, if None), each checked to be there."""
+        for one in events or ():
+            if one not in self.ids:
+                some = ", ".join(map(str, self.ids[:5])) + (", ..." if len(self.ids) > 5 else "")
+                raise ValueError(f"{self.path}: event {one} came, expected one of the {len(self.ids)} there: {some}")
+        return self.ids if events is None else tuple(dict.fromkeys(events))
+
+
+def is_store(path: Path) -> bool:
+    from pcloud.data import manifest
+
+    return (path / manifest.NAME).is_file()
+
+
+def reader(kind: str) -> Any:
+    """The module of a source: beside ``prepare`` it has list_events, read_event, open_event and read_detectors."""
+    return sys.modules[config.find("source", kind, {}, "source").__module__]

@@ -1,0 +1,282 @@
+"""Every mistake is one line that names file and place, with the right exit status, and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+
+import pytest
+
+from pcloud.cli import errors, predict
+
+ROOT = Path(__file__).resolve().parent.parent
+Run = Callable[..., subprocess.CompletedProcess[str]]
+EVENT = "event000001000"
+
+
+@pytest.fixture
+def one_event(raw_events: Path, tmp_path: Path) -> Path:
+    """A folder with one event as plain csv, for a test to spoil."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    shutil.copy(raw_events / "detectors.csv", folder)
+    for kind in ("hits", "cells", "particles", "truth"):
+        (folder / f"{EVENT}-{kind}.csv").write_bytes(gzip.decompress((raw_events / f"{EVENT}-{kind}.csv.gz").read_bytes()))
+    return folder
+
+
+def one_line(done: subprocess.CompletedProcess[str], status: int, *words: str) -> None:
+    """The status, one line on stderr with all the words in it, and no traceback."""
+    assert done.returncode == status, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("pcloud "), done.stderr
+    for word in words:
+        assert word in lines[0], lines[0]
+
+
+def edit(kind: str, change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
+    def spoil(folder: Path) -> None:
+        file = folder / f"{EVENT}-{kind}.csv"
+        file.write_text("\n".join(change(file.read_text().splitlines())) + "\n")
+
+    return spoil
+
+
+def cell(row: int, column: int, value: str) -> Callable[[list[str]], list[str]]:
+    def change(lines: list[str]) -> list[str]:
+        cells = lines[row].split(",")
+        cells[column] = value
+        return [*lines[:row], ",".join(cells), *lines[row + 1 :]]
+
+    return change
+
+
+def cut_gzip(folder: Path) -> None:
+    file = folder / f"{EVENT}-hits.csv"
+    (folder / f"{EVENT}-hits.csv.gz").write_bytes(gzip.compress(file.read_bytes())[:-300])
+    file.unlink()
+
+
+BAD_EVENTS = {
+    "missing column": (edit("hits", lambda lines: [lines[0].replace("volume_id", "volume"), *lines[1:]]), "hits.csv", "volume_id"),
+    "duplicate hit": (edit("hits", lambda lines: [*lines, lines[1]]), "hits.csv: line", "hit_id"),
+    "NaN": (edit("hits", cell(2, 1, "nan")), "hits.csv: line 3", "'x'", "nan"),
+    "infinite": (edit("hits", cell(4, 2, "inf")), "hits.csv: line 5", "'y'", "inf"),
+    "word": (edit("hits", cell(4, 2, "far")), "hits.csv: line 5", "far"),
+    "cut off gzip": (cut_gzip, "hits.csv.gz", "cut off"),
+    "empty file": (edit("hits", lambda _: [""]), "hits.csv", "empty"),
+    "header alone": (edit("cells", lambda lines: [lines[0].replace("ch0", "channel"), *lines[1:]]), "cells.csv", "ch0"),
+    "unknown hit in cells": (edit("cells", cell(3, 0, "999999")), "cells.csv: line 4", "999999"),
+}
+BAD_TRUTH = {
+    "unknown hit in truth": (edit("truth", cell(3, 0, "999999")), "truth.csv: line 4", "999999"),
+    "unknown particle": (edit("truth", cell(3, 1, "12345")), "truth.csv: line 4", "12345"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_EVENTS | BAD_TRUTH)
+def test_a_bad_event_is_not_prepared(mistake: str, one_event: Path, pcloud_run: Run) -> None:
+    spoil, *words = (BAD_EVENTS | BAD_TRUTH)[mistake]
+    spoil(one_event)
+    before = sorted(one_event.parent.iterdir())
+    one_line(pcloud_run("prepare", "trackml", one_event, one_event.parent / "store"), 2, *words)
+    assert sorted(one_event.parent.iterdir()) == before
+
+
+@pytest.mark.parametrize("mistake", BAD_EVENTS)
+def test_a_bad_event_is_not_predicted(mistake: str, one_event: Path, untrained: Path) -> None:
+    spoil, *words = BAD_EVENTS[mistake]
+    spoil(one_event)
+    before = sorted(one_event.parent.iterdir())
+    with pytest.raises(ValueError) as caught:
+        predict(untrained, one_event, one_event.parent / "s.csv", device="cpu")
+    assert all(word in str(caught.value) for word in words)
+    assert errors.judge(caught.value)[0] == 2 and "\n" not in errors.judge(caught.value)[1]
+    assert sorted(one_event.parent.iterdir()) == before
+
+
+BAD_SUBMISSIONS = {
+    "missing hit": (lambda lines: lines[:-1], "lacks 1 of its"),
+    "doubled hit": (lambda lines: [*lines, lines[-1]], "is listed twice"),
+    "unknown hit": (lambda lines: [*lines, "1000,999999,1"], "hit_id 999999 is no hit of event 1000"),
+    "wrong event": (lambda lines: [line.replace("1000,", "77,", 1) for line in lines], "event_id 77 is unknown"),
+    "no column": (lambda lines: ["event_id,hit_id,track", *lines[1:]], "column 'track_id' is missing"),
+    "no number": (lambda lines: [*lines[:-1], "1000,1,near"], "track_id is 'near'"),
+    "empty": (lambda lines: [], "the file is empty"),
+}
+
+
+@pytest.mark.parametrize("mistake", BAD_SUBMISSIONS)
+def test_a_bad_submission_is_not_scored(mistake: str, one_event: Path, tmp_path: Path, pcloud_run: Run) -> None:
+    hits = (one_event / f"{EVENT}-hits.csv").read_text().splitlines()[1:]
+    good = ["event_id,hit_id,track_id", *(f"1000,{line.split(',')[0]},{n // 5}" for n, line in enumerate(hits))]
+    change, words = BAD_SUBMISSIONS[mistake]
+    file = tmp_path / "s.csv"
+    file.write_text("".join(line + "\n" for line in change(good)))
+    one_line(pcloud_run("score", "--truth", one_event / f"{EVENT}-truth.csv", "--submission", file), 2, str(file), words)
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("--encoder.chanels=8", "key encoder.chanels: unknown; did you mean channels?"),
+        ("--encoder.channels=many", "encoder.channels: 'many' came, int expected"),
+        ("--encoder.class_path=os.system", "key encoder.class_path: unknown"),
+        ("--data.store=nowhere", "nowhere: no store there"),
+        ("--data.feat=[r, colour]", "colour"),
+        ("--data.validation=0.999", "leaves no event"),
+    ],
+)
+def test_a_bad_configuration_trains_nothing(override: str, words: str, config_file: Path, tmp_path: Path, pcloud_run: Run) -> None:
+    one_line(pcloud_run("train", config_file, "--run", tmp_path / "run", override), 2, words)
+    assert not (tmp_path / "run").exists()
+
+
+def flip_shard(folder: Path) -> None:
+    file = next(folder.glob("shard-*"))
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def other_version(folder: Path) -> None:
+    about = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(about | {"version": 99}))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(flip_shard, ("shard-00000.arrow",)), (other_version, ("manifest.json", "schema version 99 came"))],
+    ids=["flipped byte", "other schema version"],
+)
+def test_a_bad_store_is_not_read(
+    spoil: Callable[[Path], None], words: tuple[str, ...], store: Path, untrained: Path, tmp_path: Path, pcloud_run: Run
+) -> None:
+    folder = Path(shutil.copytree(store, tmp_path / "store"))
+    spoil(folder)
+    one_line(pcloud_run("predict", untrained, folder, "--out", tmp_path / "s.csv"), 2, *words)
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def small_files(size: int) -> Callable[[], None]:
+    """A disk on which no file grows beyond ``size`` bytes, as a full one would have it."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+@pytest.mark.parametrize("verb", ["predict", "prepare", "simulate", "train", "display"])
+def test_a_full_disk_is_status_1(
+    verb: str, raw_events: Path, untrained: Path, config_file: Path, tmp_path: Path, pcloud_run: Run
+) -> None:
+    arguments = {
+        "predict": ("predict", untrained, raw_events, "--out", tmp_path / "out.csv"),
+        "prepare": ("prepare", "trackml", raw_events, tmp_path / "out"),
+        "simulate": ("simulate", tmp_path / "out", "--events", 1, "--pileup", 1, "--seed", 1),
+        "train": ("train", config_file, "--run", tmp_path / "out"),
+        "display": ("display", raw_events / EVENT, "--out", tmp_path / "out", "--png-only"),
+    }[verb]
+    done = pcloud_run(*arguments, preexec_fn=small_files(6000))
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"pcloud {verb}: ") and "large" in last and "out" in last, done.stderr
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in left if path.suffix in (".partial", ".tmp", ".csv", ".arrow", ".safetensors", ".pt", ".png")] or (
+        verb == "train" and not [path for path in left if path.name == "model.json"]
+    )
+
+
+def interrupted(arguments: list[object], ready: Callable[[], bool]) -> tuple[int, str]:
+    """Exit status and stderr of ``pcloud ARGUMENTS`` that got Ctrl-C as soon as it was ``ready``."""
+    command = [sys.executable, "-c", "import sys; from pcloud.cli import main; sys.exit(main())", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment)
+    try:
+        end = monotonic() + 120
+        while not ready():
+            assert process.poll() is None and monotonic() < end, process.stderr and process.stderr.read()
+            sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    return process.returncode, told
+
+
+def test_ctrl_c_in_training_saves_and_says_how_to_go_on(config_file: Path, tmp_path: Path, pcloud_run: Run) -> None:
+    run = tmp_path / "run"
+    metrics = run / "metrics.csv"
+    steps = ["--train.steps=300", "--train.validate_every=300", "--train.checkpoint_every=300"]
+    arguments = ["train", config_file, "--run", run, *steps]
+    status, told = interrupted(arguments, lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 3)
+    last = told.splitlines()[-1]
+    assert status == 130 and "Traceback" not in told, told
+    step = int(last.split("saved at step ")[1].split(";")[0])
+    assert 0 < step < 300 and f"resume with `pcloud train {config_file} --run {run} --resume" in last
+    assert (run / "checkpoints" / f"step-{step:08d}.pt").exists() and not (run / "model.json").exists()
+    one_line(pcloud_run(*arguments), 2, "a run is there already")
+    other = pcloud_run(*arguments, "--resume", "--encoder.k=3")
+    one_line(other, 2, "encoder.k was 4, now 3 came")
+    assert pcloud_run(*arguments, "--resume").returncode == 0
+    assert len(metrics.read_text().splitlines()) == 301 and (run / "model.json").exists()
+
+
+def test_ctrl_c_elsewhere_leaves_nothing(raw_events: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["simulate", out, "--events", 500, "--pileup", 3, "--seed", 1]
+    status, told = interrupted(arguments, lambda: len(list(out.glob("*-hits.csv.gz"))) > 0)
+    assert status == 130 and told.splitlines() == ["pcloud simulate: interrupted; nothing half-written is left"]
+    assert not [path for path in out.iterdir() if path.suffix not in (".gz", ".csv")]
+
+
+def test_a_wrong_word_on_the_command_line(pcloud_run: Run) -> None:
+    for arguments in (["fly"], [], ["score"], ["predict", "tracks", "x"], ["score", "--colour=red"], ["inspect", "a", "b"]):
+        done = pcloud_run(*arguments)
+        assert done.returncode == 2 and "usage: pcloud" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_missing_paths(tmp_path: Path, untrained: Path, pcloud_run: Run) -> None:
+    no = tmp_path / "no"
+    one_line(pcloud_run("score", "--truth", no, "--submission", no), 2, str(no))
+    one_line(pcloud_run("inspect", no), 2, str(no))
+    one_line(pcloud_run("prepare", "trackml", no, tmp_path / "s"), 2, str(no))
+    one_line(pcloud_run("train", no), 2, str(no))
+    one_line(pcloud_run("predict", untrained, no, "--out", tmp_path / "s.csv"), 2, str(no))
+    one_line(pcloud_run("predict", untrained, no, "--out", no / "s.csv"), 2, str(no), "its folder does not exist")
+    one_line(pcloud_run("predict", "trucks", no, "--out", tmp_path / "s.csv"), 2, "trucks", "shipped models")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "words"),
+    [
+        (ValueError("file: line 3:\n  wrong"), 2, "file: line 3: wrong"),
+        (FileNotFoundError("a: no such thing"), 2, "a: no such thing"),
+        (FileNotFoundError(2, "No such file or directory", "a.csv"), 2, "a.csv: no such file or folder"),
+        (OSError(28, "No space left on device", "a.csv"), 1, "a.csv: No space left on device"),
+        (PermissionError(13, "Permission denied", "a.csv"), 1, "a.csv: Permission denied"),
+        (MemoryError(), 1, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (KeyboardInterrupt("saved at step 3"), 130, "saved at step 3"),
+        (RuntimeError("odd"), 1, "RuntimeError: odd (a defect of pcloud? PCLOUD_TRACEBACK=1"),
+    ],
+)
+def test_judgement(error: BaseException, status: int, words: str) -> None:
+    found, message = errors.judge(error)
+    assert found == status and words in message and "\n" not in message
+
+
+def test_a_traceback_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ValueError("no")
+
+    assert errors.guard("score", fail) == 2
+    monkeypatch.setenv("PCLOUD_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="no"):
+        errors.guard("score", fail)
