@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 import torch
+from hypothesis import settings
 from torch import Tensor
 
 from pcloud.cloud import PointCloud, collate
 
+law = settings(deadline=None, max_examples=30)  # a busy machine is no reason to fail
 BIG = 4611686018427387905  # 2^62 + 1: no float64 holds it
 
 
@@ -22,11 +24,12 @@ def ragged(sizes: Sequence[int], *, dim: int = 3, channels: int = 4, particles: 
     draw = torch.Generator().manual_seed(seed)
     points, events = sum(sizes), len(sizes)
     offsets = torch.tensor([0, *torch.tensor(sizes).cumsum(0).tolist()]) if events else torch.zeros(1, dtype=torch.int64)
+    row = torch.arange(points)
     return PointCloud(
         pos=torch.randn(points, dim, generator=draw),
         feat=torch.randn(points, channels, generator=draw),
         offsets=offsets,
-        point={"hit_id": torch.arange(points) + 1, "hit_index": torch.arange(points), "shape": torch.randn(points, 2, generator=draw)},
+        point={"hit_id": row + 1, "hit_index": row, "shape": torch.randn(points, 2, generator=draw)},
         event={"event_id": BIG + torch.arange(events), "batch": torch.arange(events)},
         point_truth={"particle": torch.randint(-1, particles, (points,), generator=draw), "weight": torch.ones(points).double()},
         event_truth={"signal": torch.arange(events) % 2 == 0},

@@ -219,12 +219,12 @@ def test_ctrl_c_in_training_saves_and_says_how_to_go_on(config_file: Path, tmp_p
     last = told.splitlines()[-1]
     assert status == 130 and "Traceback" not in told, told
     step = int(last.split("saved at step ")[1].split(";")[0])
-    assert 0 < step < 300 and f"resume with `pcloud train {config_file} --run {run} --resume" in last
+    assert 0 < step < 300 and f"resume with `pcloud train {run}/config.yaml --run {run} --resume`" in last
     assert (run / "checkpoints" / f"step-{step:08d}.pt").exists() and not (run / "model.json").exists()
     one_line(pcloud_run(*arguments), 2, "a run is there already")
     other = pcloud_run(*arguments, "--resume", "--encoder.k=3")
     one_line(other, 2, "encoder.k was 4, now 3 came")
-    assert pcloud_run(*arguments, "--resume").returncode == 0
+    assert pcloud_run("train", run / "config.yaml", "--run", run, "--resume").returncode == 0
     assert len(metrics.read_text().splitlines()) == 301 and (run / "model.json").exists()
 
 
@@ -232,7 +232,7 @@ def test_ctrl_c_elsewhere_leaves_nothing(raw_events: Path, tmp_path: Path) -> No
     out = tmp_path / "out"
     arguments = ["simulate", out, "--events", 500, "--pileup", 3, "--seed", 1]
     status, told = interrupted(arguments, lambda: len(list(out.glob("*-hits.csv.gz"))) > 0)
-    assert status == 130 and told.splitlines() == ["pcloud simulate: interrupted; nothing half-written is left"]
+    assert status == 130 and told.splitlines() == ["pcloud simulate: interrupted; nothing half-written is left"], told
     assert not [path for path in out.iterdir() if path.suffix not in (".gz", ".csv")]
 
 
@@ -270,6 +270,16 @@ def test_missing_paths(tmp_path: Path, untrained: Path, pcloud_run: Run) -> None
 def test_judgement(error: BaseException, status: int, words: str) -> None:
     found, message = errors.judge(error)
     assert found == status and words in message and "\n" not in message
+
+
+def test_ctrl_c_in_compiled_code_is_ctrl_c() -> None:
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as stop:
+            raise SystemError("returned a result with an exception set") from stop
+    except SystemError as error:
+        assert errors.judge(error)[0] == 130
 
 
 def test_a_traceback_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:

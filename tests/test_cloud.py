@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from clouds import BIG, assert_same, ragged
-from hypothesis import given, settings
+from clouds import BIG, assert_same, law, ragged
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pcloud.cloud import PointCloud, collate
@@ -82,6 +82,7 @@ def test_map_and_to_reach_every_tensor() -> None:
     assert tiny().to("meta").max_points == 2
 
 
+@law
 @given(sizes=SIZES)
 def test_split_and_collate_are_inverse(sizes: list[int]) -> None:
     cloud = ragged(sizes)
@@ -89,6 +90,7 @@ def test_split_and_collate_are_inverse(sizes: list[int]) -> None:
     assert [event.points for event in cloud.split()] == sizes
 
 
+@law
 @given(left=SIZES, right=SIZES)
 def test_collate_keeps_events_as_they_are(left: list[int], right: list[int]) -> None:
     a, b = ragged(left), ragged(right, seed=1)
@@ -97,8 +99,8 @@ def test_collate_keeps_events_as_they_are(left: list[int], right: list[int]) -> 
     assert_same(both.select(range(len(left), both.events)), b)
 
 
+@law
 @given(sizes=SIZES, data=st.data())
-@settings(max_examples=50)
 def test_select_twice_is_select_once(sizes: list[int], data: st.DataObject) -> None:
     cloud = ragged(sizes)
     first = data.draw(st.lists(st.integers(0, len(sizes) - 1), min_size=1, max_size=4))
@@ -106,8 +108,8 @@ def test_select_twice_is_select_once(sizes: list[int], data: st.DataObject) -> N
     assert_same(cloud.select(first).select(second), cloud.select([first[i] for i in second]))
 
 
+@law
 @given(sizes=SIZES)
-@settings(max_examples=30)
 def test_keep_then_split_is_split_then_keep(sizes: list[int]) -> None:
     cloud = ragged(sizes)
     mask = cloud.feat[:, 0] > 0
@@ -138,7 +140,7 @@ GOOD: dict[str, Any] = dict(pos=torch.zeros(3, 2), feat=torch.zeros(3, 1), offse
         ({"point_truth": {"weight": torch.zeros(4)}}, r"point_truth\['weight'\]: 4 rows came, 3 expected"),
         ({"event": {"pt": torch.zeros(3)}}, r"event\['pt'\]: 3 rows came, 2 expected"),
         ({"particle": {"q": torch.zeros(1)}}, "particle columns came without particle_offsets"),
-        ({"particle": {"q": torch.zeros(1)}, "particle_offsets": torch.tensor([0, 1, 2])}, r"particle\['q'\]: 1 rows came, 2 expected"),
+        ({"particle": {"q": torch.zeros(1)}, "particle_offsets": torch.tensor([0, 1, 2])}, r"\['q'\]: 1 rows came, 2"),
         ({"particle_offsets": torch.tensor([0, 1])}, "particle_offsets: 2 rows came, 3 expected"),
         ({"particle_offsets": torch.tensor([0, 2, 1])}, "particle_offsets must rise"),
         ({"point_truth": {"particle": torch.tensor([-1, 0, -1])}}, r"\['particle'\] row 1 is 0: its event has no such particle"),

@@ -86,6 +86,16 @@ def test_two_items_per_worker_are_under_way_at_most(tmp_path: Path) -> None:
     assert 1 <= len(list(tmp_path.iterdir())) <= 4
 
 
+def interrupt_is_held(item: int) -> bool:
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no signal masks on this system")
+def test_workers_leave_ctrl_c_to_the_parent() -> None:
+    assert list(farm.run(interrupt_is_held, [1, 2], workers=2)) == [True, True]
+    assert not interrupt_is_held(0)
+
+
 def test_less_than_one_worker_is_refused() -> None:
     with pytest.raises(ValueError, match="workers: 0 came, expected at least 1"):
         list(farm.run(slow_square, [1], workers=0))
@@ -96,9 +106,9 @@ import sys, time, os
 from pcloud import farm
 def sleep(item):
     os.write(1, f"{os.getpid()}\n".encode())  # one write: lines of two workers do not mix
-    time.sleep(60)
+    time.sleep(item)
 if __name__ == "__main__":
-    list(farm.run(sleep, range(4), workers=2))
+    list(farm.run(sleep, [60, 0], workers=2))
 """
 
 
@@ -114,6 +124,7 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path, group: bool) -> None:
     assert process.stdout is not None
     workers = [int(process.stdout.readline()) for _ in range(2)]
     assert all(Path(f"/proc/{pid}").exists() for pid in workers)
+    time.sleep(0.3)  # one worker is at work, the other waits for more
     os.killpg(process.pid, signal.SIGINT) if group else process.send_signal(signal.SIGINT)
     errors = process.communicate(timeout=30)[1]
     assert process.returncode != 0 and errors.count("KeyboardInterrupt") == 1, errors

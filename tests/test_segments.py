@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from clouds import law
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -43,6 +44,7 @@ def test_no_events_and_no_rows() -> None:
     assert segments.pad(none, torch.tensor([0, 0]), 0)[0].shape == (1, 0, 2)
 
 
+@law
 @given(sizes=SIZES)
 def test_each_event_as_if_alone(sizes: list[int]) -> None:
     values, offsets = rows(sizes)
@@ -56,6 +58,7 @@ def test_each_event_as_if_alone(sizes: list[int]) -> None:
         torch.testing.assert_close(softmax[number], event.softmax(0))
 
 
+@law
 @given(sizes=SIZES)
 def test_offsets_and_owners_agree(sizes: list[int]) -> None:
     offsets = segments.offsets_of(torch.tensor(sizes))
@@ -63,6 +66,7 @@ def test_offsets_and_owners_agree(sizes: list[int]) -> None:
     assert torch.bincount(segments.event_of(offsets), minlength=len(sizes)).tolist() == sizes
 
 
+@law
 @given(sizes=SIZES)
 def test_pad_and_back(sizes: list[int]) -> None:
     values, offsets = rows(sizes)
@@ -78,7 +82,7 @@ def test_jagged_holds_the_same_rows() -> None:
     assert [len(event) for event in nested.unbind()] == [2, 0, 3]
 
 
-@settings(deadline=None, max_examples=10)
+@law
 @given(sizes=SIZES)
 def test_gradients(sizes: list[int]) -> None:
     values, offsets = rows(sizes)

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 from data_prep.simulate.lookup import Lookup
+from data_prep.simulate.transport import GRAZING
 from pcloud.tracking.detector import Table
 
 # Facts read off a real event's cells, whose centroid is the hit to the printed digit: barrels deposit charge along half of
@@ -18,7 +19,6 @@ from pcloud.tracking.detector import Table
 DRIFT = {8: (-1.0, 0.12), 13: (1.0, 0.12), 17: (1.0, 0.08)}  # barrel volume: side of the readout, tangent of the drift angle
 ANALOG = (7, 8, 9)  # volumes whose cells hold charge (path length in mm); strips say 1
 CHARGE_SPREAD = 0.1  # relative width of a cell's charge
-STEEPEST = 40.0  # slope against the normal up to which a path is followed
 NOISE_MOMENTUM = 1e6  # length of the nonsense momentum that TrackML writes for noise
 NOISE_ANGLE = np.pi / 4  # noise points away from the origin, turned by up to this in phi and in theta
 
@@ -40,13 +40,14 @@ def local(points: np.ndarray, module: np.ndarray, lookup: Lookup) -> tuple[np.nd
 
 def place(u: np.ndarray, v: np.ndarray, module: np.ndarray, lookup: Lookup) -> np.ndarray:
     """Points [n, 3] (mm) on the module planes."""
-    return lookup.centre[module] + u[:, None] * lookup.axes[module, 0] + v[:, None] * lookup.axes[module, 1]
+    points: np.ndarray = lookup.centre[module] + u[:, None] * lookup.axes[module, 0] + v[:, None] * lookup.axes[module, 1]
+    return points
 
 
 def read_out(
     rng: np.random.Generator, true: np.ndarray, momentum: np.ndarray, module: np.ndarray, detector: Table, lookup: Lookup
 ) -> Readout:
-    """Cells and measured places of crossings at `true` [n, 3] (mm) with `momentum` [n, 3] of the modules [n]."""
+    """Cells and measured places of crossings, steeper than GRAZING, of modules [n] at `true` [n, 3] (mm) with `momentum`."""
     u, v = local(true, module, lookup)
     slope_u, slope_v = _slopes(momentum, module, lookup)
     thick, side, drift, analog = _sensors(detector, module)
@@ -67,8 +68,7 @@ def read_out(
 def _slopes(momentum: np.ndarray, module: np.ndarray, lookup: Lookup) -> tuple[np.ndarray, np.ndarray]:
     """du/dw and dv/dw of each path in its module's frame."""
     along = np.einsum("ni,nji->nj", momentum, lookup.axes[module])
-    w = np.where(along[:, 2] < 0, -1, 1) * np.maximum(np.abs(along[:, 2]), 1e-9 * np.linalg.norm(along, axis=1))
-    return tuple((along[:, :2] / w[:, None]).clip(-STEEPEST, STEEPEST).T)
+    return along[:, 0] / along[:, 2], along[:, 1] / along[:, 2]
 
 
 def _sensors(detector: Table, module: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -81,7 +81,24 @@ def _sensors(detector: Table, module: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def noise(rng: np.random.Generator, count: int, lookup: Lookup) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Noise uniform over modules and over each of them: module rows, positions [n, 3] (mm), nonsense momenta [n, 3]."""
+    """Noise uniform over modules and over each of them: module rows, positions [n, 3] (mm), nonsense momenta [n, 3].
+
+    Directions that graze their module are drawn again, module included: like particles, they are not read out.
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+    missing = count
+    while missing > 0:
+        module, position, direction = _noise(rng, 2 * missing, lookup)
+        seen = np.flatnonzero(np.abs((direction * lookup.axes[module, 2]).sum(axis=1)) > GRAZING)[:missing]
+        parts.append((module[seen], position[seen], direction[seen]))
+        missing -= len(seen)
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros((0, 3)), np.zeros((0, 3))
+    modules, positions, directions = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return modules, positions, NOISE_MOMENTUM * directions
+
+
+def _noise(rng: np.random.Generator, count: int, lookup: Lookup) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     module = rng.integers(0, len(lookup.centre), count)
     half_v = lookup.sizes[module, 2]
     v = rng.uniform(-1, 1, count) * half_v
@@ -89,12 +106,13 @@ def noise(rng: np.random.Generator, count: int, lookup: Lookup) -> tuple[np.ndar
     position = place(rng.uniform(-1, 1, count) * half_u, v, module, lookup)
     x, y, z = position.T
     phi, theta = np.stack([np.arctan2(y, x), np.arctan2(np.hypot(x, y), z)]) + rng.uniform(-1, 1, (2, count)) * NOISE_ANGLE
-    direction = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
-    return module, position, NOISE_MOMENTUM * direction
+    return module, position, np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta)], axis=1)
 
 
 @numba.njit(cache=True)
-def _walk(start_u, start_v, run_u, run_v, pitch, half):
+def _walk(
+    start_u: np.ndarray, start_v: np.ndarray, run_u: np.ndarray, run_v: np.ndarray, pitch: np.ndarray, half: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut each path at the borders of its channels: hit row, channels and share of the path of each piece on the module."""
     room = 4 * len(run_u) + 64
     row, channel, share = np.empty(room, np.int64), np.empty((room, 2), np.int64), np.empty(room)
@@ -132,7 +150,7 @@ def _walk(start_u, start_v, run_u, run_v, pitch, half):
 
 
 @numba.njit(cache=True)
-def _grow(values, room):
+def _grow(values: np.ndarray, room: int) -> np.ndarray:
     more = np.empty((room,) + values.shape[1:], values.dtype)
     more[: len(values)] = values
     return more

@@ -38,7 +38,8 @@ def solenoid(r: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _elliptic(modulus2: np.ndarray, p: np.ndarray | float, s: np.ndarray | float) -> np.ndarray:
     """Bulirsch's complete integral cel(k, p, 1, s) in Carlson's symmetric forms."""
-    return elliprf(0.0, modulus2, 1.0) + (s - p) / 3 * elliprj(0.0, modulus2, 1.0, p)
+    value: np.ndarray = elliprf(0.0, modulus2, 1.0) + (s - p) / 3 * elliprj(0.0, modulus2, 1.0, p)
+    return value
 
 
 def field_table() -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Simulated events as TrackML files: event by event, each file renamed into place when complete, so a run can go on later.
+"""Simulated events as TrackML files: each renamed into place when complete, so that a broken run can go on later.
 
 `simulate(out, events=..., pileup=..., seed=...)` is what `pcloud simulate` calls.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from data_prep.simulate.event import simulate_event
+from data_prep.simulate.event import check, simulate_event
+from pcloud import farm
 from pcloud.tracking.detector import trackml_detector, write_detectors
 
 TABLES = ("cells", "particles", "truth", "hits")  # hits last: an event is complete when its hits are there
@@ -21,7 +21,7 @@ FIRST_EVENT = 1000
 
 
 def simulate(
-    out: str | os.PathLike,
+    out: str | os.PathLike[str],
     *,
     events: int,
     pileup: float,
@@ -34,43 +34,24 @@ def simulate(
 ) -> list[Path]:
     """Write `events` events and detectors.csv into the folder `out`; complete events already there are left alone.
 
-    Event e is the same whatever the number of workers and whichever others are made. progress(done, total) is called after
-    each event. Returns the hits files. Raises ValueError on bad arguments; a disk that is full raises OSError and leaves no
-    half-written file.
+    An event depends on its id, `pileup`, `seed` and `phase` alone: not on the number of workers nor on the other events.
+    progress(done, to do) is called after each event made. Returns the hits files. Raises ValueError on bad arguments, OSError
+    on a full disk; neither they nor Ctrl-C leave a half-written file.
     """
+    check(pileup=pileup, phase=phase, seed=seed, event_id=first_event)
     if events < 1:
-        raise ValueError(f"events: got {events}, expected at least 1")
-    if workers < 1:
-        raise ValueError(f"workers: got {workers}, expected at least 1")
+        raise ValueError(f"events: {events} came, expected at least 1")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
     if not (folder / "detectors.csv").exists():
         write_detectors(folder / "detectors.csv", trackml_detector())
     wanted = range(first_event, first_event + events)
+    todo = [e for e in wanted if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
     make = partial(_write_event, folder, ending, pileup, seed, phase)
-    todo = [e for e in wanted if not all((folder / _name(e, t, ending)).exists() for t in TABLES)]
-    done = events - len(todo)
-    for _ in _run(make, todo, workers):
-        done += 1
-        if progress is not None:
-            progress(done, events)
+    for _ in farm.run(make, todo, workers=workers, progress=progress):
+        pass
     return [folder / _name(e, "hits", ending) for e in wanted]
-
-
-def _run(make: Callable[[int], None], todo: list[int], workers: int):
-    if workers == 1 or len(todo) < 2:
-        for event_id in todo:
-            yield make(event_id)
-        return
-    with ProcessPoolExecutor(min(workers, len(todo))) as pool:
-        jobs = [pool.submit(make, event_id) for event_id in todo]
-        try:
-            for job in as_completed(jobs):
-                yield job.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _name(event_id: int, table: str, ending: str) -> str:
@@ -85,9 +66,10 @@ def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int
 
 def _write(path: Path, table: pd.DataFrame) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    digits = "%.9g" if "weight" in table or "vx" in table else "%.6g"  # so that weights recomputed from the files agree
     compression = {"method": "gzip", "compresslevel": 4, "mtime": 0} if path.suffix == ".gz" else None
     try:
-        table.to_csv(temporary, index=False, float_format="%.6g", compression=compression)
+        table.to_csv(temporary, index=False, float_format=digits, compression=compression)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

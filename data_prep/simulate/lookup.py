@@ -25,6 +25,7 @@ class Lookup(NamedTuple):
     axes: np.ndarray  # [modules, 3 (u, v, w), 3]
     sizes: np.ndarray  # [modules, 3]: half u at -v, half u at +v, half v
     layer: np.ndarray  # [modules] dense layer number
+    envelope: np.ndarray  # [layers, 4]: range in r and range in z of its modules, mm
     distance: np.ndarray  # [r, z] from the cell's middle to the nearest layer, mm
     near: np.ndarray  # [r, z, MAX_LAYERS] layers that a step from this cell may touch, -1 = none
     bins: np.ndarray  # [layers, 5]: is disc, phi bins, second bins, second start, second width
@@ -39,9 +40,10 @@ class Lookup(NamedTuple):
         sizes = np.stack([detector[name] for name in ("module_minhu", "module_maxhu", "module_hv")], axis=1)
         _, layer = np.unique(detector["volume_id"] * 1000 + detector["layer_id"], return_inverse=True)
         corners = _outline(centre, axes, sizes)
-        distance, near = _map(corners, layer)
+        envelope = _envelopes(corners, layer)
+        distance, near = _map(envelope)
         bins, first, cells, members = _layer_cells(corners, axes, layer)
-        arrays = (centre, axes, sizes, layer, distance, near, bins, first, cells, members)
+        arrays = (centre, axes, sizes, layer, envelope, distance, near, bins, first, cells, members)
         return cls(*(np.ascontiguousarray(a) for a in arrays))
 
 
@@ -56,17 +58,21 @@ def _outline(centre: np.ndarray, axes: np.ndarray, sizes: np.ndarray) -> np.ndar
     return np.stack(points, axis=1)
 
 
-def _map(corners: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _envelopes(corners: np.ndarray, layer: np.ndarray) -> np.ndarray:
+    r, z = np.hypot(corners[..., 0], corners[..., 1]), corners[..., 2]
+    limits = [(r[m].min(), r[m].max(), z[m].min(), z[m].max()) for m in (layer == k for k in range(layer.max() + 1))]
+    return np.array(limits)
+
+
+def _map(envelope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     r = (np.arange(int(REACH_R / CELL) + 1) + 0.5) * CELL
     z = (np.arange(int(2 * REACH_Z / CELL)) + 0.5) * CELL - REACH_Z
-    radius = np.hypot(corners[..., 0], corners[..., 1])
     distance = np.full((r.size, z.size), np.inf)
     near = np.full((r.size, z.size, MAX_LAYERS), -1, dtype=np.int64)
     count = np.zeros((r.size, z.size), dtype=np.int64)
-    for number in range(layer.max() + 1):
-        mine = layer == number
-        dr = np.maximum(0, np.maximum(radius[mine].min() - r, r - radius[mine].max()))
-        dz = np.maximum(0, np.maximum(corners[mine, :, 2].min() - z, z - corners[mine, :, 2].max()))
+    for number, (r_low, r_high, z_low, z_high) in enumerate(envelope):
+        dr = np.maximum(0, np.maximum(r_low - r, r - r_high))
+        dz = np.maximum(0, np.maximum(z_low - z, z - z_high))
         away = np.hypot(dr[:, None], dz[None, :])
         distance = np.minimum(distance, away)
         rows, columns = np.nonzero(away < STEP + CELL)
@@ -77,7 +83,9 @@ def _map(corners: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, ...]:
-    bins, first, lists = [], [], []
+    bins: list[tuple[float, ...]] = []
+    first: list[int] = []
+    lists: list[list[int]] = []
     for number in range(layer.max() + 1):
         rows = np.flatnonzero(layer == number)
         disc = abs(axes[rows[0], 2, 2]) > 0.5

@@ -15,7 +15,7 @@ PION, PROTON = 0.13957, 0.93827  # GeV
 _LEVEL = np.r_[0, 0.02, 0.05, np.arange(0.1, 0.91, 0.05), 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 1]
 _PT = np.array(
     "0.1 0.117 0.141 0.175 0.206 0.238 0.268 0.3 0.332 0.367 0.402 0.44 0.483 0.532 0.585 0.646 0.722 0.821 0.959 1.166 "
-    "1.376 1.578 1.924 2.235 2.87 3.773 5.397 20".split(),
+    "1.36 1.55 1.87 2.135 2.62 3.21 4.2 10.4".split(),
     dtype=float,
 )
 _HARD_LEVEL = np.array([0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1])
@@ -23,7 +23,6 @@ _HARD_PT = np.array([0.1, 0.157, 0.26, 0.51, 1.41, 4.2, 22.0, 70.0])
 _MULTIPLICITY = np.array(
     "1 4 8 13 16 19 20.3 23 26 30 33 36.5 44 48.7 55.7 67 76 91 109 155 223".split(), dtype=float
 )  # visible particles of generation 0 per visible vertex, every 5 %
-_SILENT = 0.3  # vertices without any visible particle
 _SPRAY = np.array([0.11, 0.362, 0.344, 0.144, 0.029, 0.011])  # visible secondaries of an interaction: 0, 1, 2, ...
 _SOFT_LEVEL = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1])
 _SOFT_P = np.array([0.101, 0.126, 0.142, 0.19, 0.272, 0.379, 0.472, 0.55, 2.0, 4.0])
@@ -31,19 +30,21 @@ _SOFT_P = np.array([0.101, 0.126, 0.142, 0.19, 0.272, 0.379, 0.472, 0.55, 2.0, 4
 _KAONS = (0.1, 0.3, 0.5, 0.8, 1.5, 5.0), (0.03, 0.06, 0.09, 0.12, 0.18, 0.2)  # pT (GeV), share of kaons; from 430 particles
 _PROTONS = (0.1, 0.3, 0.5, 0.8, 1.5, 5.0), (0.015, 0.025, 0.035, 0.07, 0.12, 0.14)
 
+FULL_PILEUP = 200
 _FIDUCIAL_PT, _FIDUCIAL_ETA = 0.1, 4.0
 
 
 @dataclass(frozen=True)
 class Beam:
-    """What differs between the two phases of the challenge: spread of the vertices in z (mm) and particles per vertex."""
+    """What differs between the two phases of the challenge."""
 
-    sigma_z: float
-    particles: float  # relative to the training phase
-    sigma_xy: float = 0.0145
+    sigma_z: float  # mm
+    silent: float  # share of vertices without any visible particle
+    particles: float  # per visible vertex, relative to the training phase
+    sigma_xy: float = 0.0145  # mm
 
 
-BEAMS = {1: Beam(5.5, 1.0), 2: Beam(60.0, 1.25)}
+BEAMS = {1: Beam(5.5, 0.30, 1.0), 2: Beam(60.0, 0.20, 1.25)}
 
 
 @dataclass
@@ -74,16 +75,19 @@ class Particles:
         """vertex 12 bits | primary 16 | generation 12 | secondary 12 | process 12 (1: first of its interaction, 2: later)."""
         process = np.minimum(self.secondary, 2)
         packed = (self.vertex << 52) | (self.primary << 36) | (self.generation << 24) | (self.secondary << 12) | process
-        return packed.astype(np.int64)
+        return np.asarray(packed, dtype=np.int64)
 
 
 def primaries(rng: np.random.Generator, pileup: float, beam: Beam) -> Particles:
-    """Generation 0: Poisson(pileup) soft vertices and one hard one (vertex 1); pT > 0.1 GeV, |eta| < 4."""
+    """Generation 0: Poisson(pileup) soft vertices and one hard one (vertex 1); pT > 0.1 GeV, |eta| < 4.
+
+    Below FULL_PILEUP the hard vertex is thinned in proportion, so that small events are cut-outs of full ones.
+    """
     soft = rng.poisson(pileup)
     count = np.interp(rng.random(soft), np.linspace(0, 1, _MULTIPLICITY.size), _MULTIPLICITY) * beam.particles
-    count[rng.random(soft) < _SILENT] = 0
-    hard = rng.normal(135, 35) * beam.particles
-    count = np.rint(np.r_[max(hard, 20), count]).astype(np.int64)
+    count[rng.random(soft) < beam.silent] = 0
+    hard = max(rng.normal(135, 35) * beam.particles * min(1.0, pileup / FULL_PILEUP), 20)
+    count = np.rint(np.r_[hard, count]).astype(np.int64)
     spot = rng.normal(size=(soft + 1, 3)) * [beam.sigma_xy, beam.sigma_xy, beam.sigma_z]
 
     vertex = np.repeat(np.arange(1, soft + 2), count)
@@ -120,12 +124,11 @@ def _strange(rng: np.random.Generator, prompt: Particles) -> Particles:
     charge = rng.choice([-1, 1], n)
     daughters = []
     for sign, own in ((1, first), (-1, np.full(n, PION))):
-        species = np.where(own > 0.5, 2212, 211)
         part = parents.take(np.arange(n))
         part.position = parents.position + flight
         part.momentum = _boost(sign * away, own, parent, mass)
         part.charge = sign * charge
-    
+        part.species = part.charge * np.where(own > 0.5, 2212, 211)
         daughters.append(part)
     both = Particles.join(daughters)
     pt = np.hypot(both.momentum[:, 0], both.momentum[:, 1])
@@ -145,7 +148,8 @@ def _boost(momentum: np.ndarray, mass: np.ndarray, parent: np.ndarray, parent_ma
     energy = np.sqrt((momentum**2).sum(axis=1) + mass**2)
     parent_energy = np.sqrt((parent**2).sum(axis=1) + parent_mass**2)
     along = (momentum * parent).sum(axis=1) / (parent_energy + parent_mass) + energy
-    return momentum + parent * (along / parent_mass)[:, None]
+    boosted: np.ndarray = momentum + parent * (along / parent_mass)[:, None]
+    return boosted
 
 
 def _number(rng: np.random.Generator, particles: Particles) -> Particles:

@@ -9,6 +9,8 @@ import os
 import sys
 from collections.abc import Callable
 
+STOPPED = "interrupted; nothing half-written is left"
+
 
 def guard(verb: str, action: Callable[[], None], out: object = None) -> int:
     """Exit status of ``action``; its failure is told on standard error in one line. ``out`` is what the action writes."""
@@ -30,8 +32,10 @@ def guard(verb: str, action: Callable[[], None], out: object = None) -> int:
 def judge(error: BaseException, out: object = None) -> tuple[int, str]:
     """Exit status and message of a failure while writing ``out``."""
     words = " ".join(str(error).split())
+    if isinstance(error, SystemError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+        return 130, STOPPED  # Ctrl-C came while compiled code ran, which passes it on in this disguise
     if isinstance(error, KeyboardInterrupt):
-        return 130, words or "interrupted; nothing half-written is left"
+        return 130, words or STOPPED
     if isinstance(error, FileNotFoundError):
         return 2, words if error.errno is None else f"{error.filename}: no such file or folder"
     if isinstance(error, ValueError):

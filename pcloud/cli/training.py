@@ -14,7 +14,6 @@ from typing import Any
 from pcloud import __version__, config
 from pcloud.config import Config
 from pcloud.data.event import Inputs
-from pcloud.data.patches import Patches
 from pcloud.data.schema import VERSION
 from pcloud.data.store import Store
 from pcloud.pretrained import Card, Training, fingerprint, save
@@ -42,6 +41,7 @@ def train(
     import torch
 
     from pcloud.data.dataset import Events
+    from pcloud.data.patches import Patches
     from pcloud.train import Interrupted, fit
 
     folder = Path(run) if run is not None else Path("runs") / Path(path).stem
@@ -57,7 +57,7 @@ def train(
     try:
         figures = fit(task, seen, sets.get("validation"), chosen.train, folder, resume=resume)
     except Interrupted as stop:
-        again = f"resume with `pcloud train {path} --run {folder} --resume`"
+        again = f"resume with `pcloud train {folder / 'config.yaml'} --run {folder} --resume`"
         raise KeyboardInterrupt(f"saved at step {stop.step}; {again}") from stop
     finally:
         seconds = _add_time(folder, perf_counter() - start)
@@ -130,7 +130,8 @@ def _compare(file: Path, chosen: Config) -> None:
         for key in former[section].keys() | now[section].keys():
             then, came = (one[section].get(key) for one in (former, now))
             if then != came:
-                raise ValueError(f"{file}: {section}.{key} was {then!r}, now {came!r} came; give the old value, or start a new run")
+                words = f"{section}.{key} was {then!r}, now {came!r} came"
+                raise ValueError(f"{file}: {words}; give the old value, or start a new run")
 
 
 def _add_time(folder: Path, seconds: float) -> float:

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,28 +21,47 @@ ROTATION = tuple(f"rot_{axis}{local}" for axis in "xyz" for local in "uvw")
 SIZES = ("module_t", "module_minhu", "module_maxhu", "module_hv", "pitch_u", "pitch_v")
 COLUMNS = IDS + CENTRE + ROTATION + SIZES
 
-# Sensor: half thickness, half u at the inner and at the outer edge, half v, pitch in u and v (all mm).
+Sensor = tuple[float, float, float, float, float, float]  # as SIZES, mm
+
+
+class Barrel(NamedTuple):
+    """Cylinders of flat modules: rows along z whose radii alternate by the stagger, modules turned by the tilt (rad)."""
+
+    volume: int
+    layers: tuple[tuple[int, float, int], ...]  # layer id, mean radius (mm), modules in phi
+    rows: int
+    row_pitch: float  # mm
+    tilt: float
+    stagger: float  # mm
+    sensor: Sensor
+
+
+class Ring(NamedTuple):
+    """One ring of a disc; its modules take the offsets in turn along phi, away from the middle of the detector is +."""
+
+    radius: float  # mm
+    modules: int
+    offsets: tuple[float, ...]  # mm
+    sensor: Sensor
+
+
 _PIXEL = (0.15, 8.4, 8.4, 36.0, 0.05, 0.05625)
-_SHORT_BARREL = (0.25, 24.0, 24.0, 54.0, 0.08, 1.2)
-_LONG_BARREL = (0.35, 24.0, 24.0, 54.0, 0.12, 10.8)
-
-# Barrel: volume, [(layer, radius, modules in phi)], modules in z, pitch in z, tilt (rad), radial stagger of z rows, sensor.
+_SHORT = (0.25, 24.0, 24.0, 54.0, 0.08, 1.2)
+_LONG = (0.35, 24.0, 24.0, 54.0, 0.12, 10.8)
 _BARRELS = (
-    (8, ((2, 32.0, 16), (4, 72.0, 32), (6, 116.0, 52), (8, 172.0, 78)), 14, 70.0, 0.14, 0.25, _PIXEL),
-    (13, ((2, 260.0, 40), (4, 360.0, 56), (6, 500.0, 78), (8, 660.0, 102)), 21, 103.0, -0.15, 1.5, _SHORT_BARREL),
-    (17, ((2, 820.0, 120), (4, 1020.0, 152)), 21, 103.0, -0.15, 1.5, _LONG_BARREL),
+    Barrel(8, ((2, 32.0, 16), (4, 72.0, 32), (6, 116.0, 52), (8, 172.0, 78)), 14, 70.0, 0.14, 0.25, _PIXEL),
+    Barrel(13, ((2, 260.0, 40), (4, 360.0, 56), (6, 500.0, 78), (8, 660.0, 102)), 21, 103.0, -0.15, 1.5, _SHORT),
+    Barrel(17, ((2, 820.0, 120), (4, 1020.0, 152)), 21, 103.0, -0.15, 1.5, _LONG),
 )
-
-# Ring of a disc: radius, modules in phi, |z| offsets repeated along phi (away from the centre is +), sensor.
-_PIXEL_RINGS = ((66.0, 40, (2.5, -2.0, 2.0, -2.5), _PIXEL), (140.0, 68, (2.0, -2.0), _PIXEL))
+_PIXEL_RINGS = (Ring(66.0, 40, (2.5, -2.0, 2.0, -2.5), _PIXEL), Ring(140.0, 68, (2.0, -2.0), _PIXEL))
 _SHORT_RINGS = (
-    (318.0, 54, (-1.5, -4.5), (0.25, 16.4, 24.2, 78.0, 0.08, 1.2)),
-    (470.0, 56, (4.5, 1.5), (0.25, 24.2, 32.2, 78.0, 0.08, 1.2)),
-    (622.0, 60, (-1.5, -4.5), (0.25, 32.2, 40.0, 78.0, 0.08, 1.2)),
+    Ring(318.0, 54, (-1.5, -4.5), (0.25, 16.4, 24.2, 78.0, 0.08, 1.2)),
+    Ring(470.0, 56, (4.5, 1.5), (0.25, 24.2, 32.2, 78.0, 0.08, 1.2)),
+    Ring(622.0, 60, (-1.5, -4.5), (0.25, 32.2, 40.0, 78.0, 0.08, 1.2)),
 )
 _LONG_RINGS = (
-    (828.0, 48, (-2.5, -5.5), (0.35, 54.0, 64.2, 78.0, 0.12, 10.4)),
-    (942.0, 50, (5.5, 2.5), (0.35, 66.0, 72.0, 78.0, 0.12, 10.4)),
+    Ring(828.0, 48, (-2.5, -5.5), (0.35, 54.0, 64.2, 78.0, 0.12, 10.4)),
+    Ring(942.0, 50, (5.5, 2.5), (0.35, 66.0, 72.0, 78.0, 0.12, 10.4)),
 )
 # Module ids of a disc run along phi through all its rings; where two rings come close the official order follows no
 # simple rule, so the ring of each module id is written out.
@@ -65,7 +85,7 @@ def trackml_detector() -> Table:
 
     Equal to the published file: its six printed digits are made here too.
     """
-    blocks = [_barrel_layer(volume, *layer, *rest) for volume, layers, *rest in _BARRELS for layer in layers]
+    blocks = [_cylinder(barrel, *layer) for barrel in _BARRELS for layer in barrel.layers]
     for negative, positive, distances, rings, order in _DISCS:
         for index, distance in enumerate(distances):
             blocks.append(_disc(positive, 2 * (index + 1), distance, 1.0, rings, order))
@@ -76,27 +96,25 @@ def trackml_detector() -> Table:
     return _named(mantissa / 10.0**-exponent)
 
 
-def _barrel_layer(
-    volume: int, layer: int, radius: float, n_phi: int, n_z: int, pitch_z: float, tilt: float, stagger: float, sensor: tuple
-) -> np.ndarray:
-    module = np.arange(n_phi * n_z)
+def _cylinder(barrel: Barrel, layer: int, radius: float, n_phi: int) -> np.ndarray:
+    module = np.arange(n_phi * barrel.rows)
     row, column = np.divmod(module, n_phi)
     phi = -np.pi + (column + 0.5) * 2 * np.pi / n_phi
-    r = radius + np.where(row % 2 == 0, stagger, -stagger)
+    r = radius + np.where(row % 2 == 0, barrel.stagger, -barrel.stagger)
     zero, one = np.zeros(module.size), np.ones(module.size)
-    w = np.stack([np.cos(phi + tilt), np.sin(phi + tilt), zero], axis=1)
+    w = np.stack([np.cos(phi + barrel.tilt), np.sin(phi + barrel.tilt), zero], axis=1)
     v = np.stack([zero, zero, one], axis=1)
-    centre = np.stack([r * np.cos(phi), r * np.sin(phi), (row - (n_z - 1) / 2) * pitch_z], axis=1)
-    return _rows(volume, layer, centre, v, w, np.tile(sensor, (module.size, 1)))
+    centre = np.stack([r * np.cos(phi), r * np.sin(phi), (row - (barrel.rows - 1) / 2) * barrel.row_pitch], axis=1)
+    return _rows(barrel.volume, layer, centre, v, w, np.tile(barrel.sensor, (module.size, 1)))
 
 
-def _disc(volume: int, layer: int, distance: float, side: float, rings: tuple, order: str) -> np.ndarray:
+def _disc(volume: int, layer: int, distance: float, side: float, rings: tuple[Ring, ...], order: str) -> np.ndarray:
     ring_of = np.array([int(digit) for digit in order])
     centre, v = np.zeros((2, ring_of.size, 3))
     sensor = np.zeros((ring_of.size, len(SIZES)))
-    for ring, (radius, n_phi, offsets, size) in enumerate(rings):
-        mine = np.flatnonzero(ring_of == ring)
-        assert mine.size == n_phi, f"ring {ring} of volume {volume} has {mine.size} ids for {n_phi} modules"
+    for number, (radius, n_phi, offsets, size) in enumerate(rings):
+        mine = np.flatnonzero(ring_of == number)
+        assert mine.size == n_phi, f"ring {number} of volume {volume} has {mine.size} ids for {n_phi} modules"
         index = np.arange(n_phi)
         phi = -np.pi + (index + 0.5) * 2 * np.pi / n_phi
         v[mine] = np.stack([np.cos(phi), np.sin(phi), np.zeros(n_phi)], axis=1)
@@ -119,7 +137,7 @@ def _named(values: np.ndarray) -> Table:
     return {name: column.astype(np.int64) if name in IDS else column for name, column in table.items()}
 
 
-def read_detectors(path: str | os.PathLike) -> Table:
+def read_detectors(path: str | os.PathLike[str]) -> Table:
     """Read a detectors.csv or detectors.csv.gz, with or without the leading unnamed index column, as columns of COLUMNS.
 
     Raises FileNotFoundError, or ValueError with one line naming file and place: empty or truncated file, missing column,
@@ -169,7 +187,7 @@ def _numbers(path: Path, lines: list[str], header: list[str]) -> np.ndarray:
     raise AssertionError(f"{path}: unreadable, yet every cell is a number")
 
 
-def write_detectors(path: str | os.PathLike, table: Table) -> None:
+def write_detectors(path: str | os.PathLike[str], table: Table) -> None:
     """Write a detectors.csv (gzipped where the name ends in .gz), atomically: a temporary name beside it, then renamed."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

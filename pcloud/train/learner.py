@@ -17,7 +17,7 @@ from pcloud.cloud import PointCloud
 from pcloud.train.options import TrainOptions
 
 
-def seed_of(*parts: int | str) -> int:
+def seed_of(*parts: int) -> int:
     """64 bits that differ for any other parts, on every machine the same."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "big")
 
@@ -45,7 +45,7 @@ class Learner(lightning.LightningModule):
 
     def on_train_batch_start(self, batch: PointCloud, batch_idx: int) -> None:
         part = batch_idx % self.options.accumulate
-        torch.manual_seed(seed_of(self.options.seed, "train", self.step * self.options.accumulate + part))
+        torch.manual_seed(seed_of(self.options.seed, self.step * self.options.accumulate + part))
         if part == 0:
             self._terms, self._points = [], 0
             for group in self.trainer.optimizers[0].param_groups:

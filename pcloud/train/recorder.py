@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as lightning
-import torch
 
 from pcloud.cloud import PointCloud
 from pcloud.tasks.protocol import Task
 from pcloud.train import checkpoint
-from pcloud.train.learner import Learner, seed_of
+from pcloud.train.learner import Learner
 from pcloud.train.log import Figures, Log
 from pcloud.train.progress import Show
 from pcloud.train.stop import Stop
@@ -73,7 +72,6 @@ class Recorder(lightning.Callback):
         self._time = time.monotonic()
 
     def _validate(self, trainer: lightning.Trainer, learner: Learner, clouds: Iterable[PointCloud]) -> Figures:
-        torch.manual_seed(seed_of(learner.options.seed, "validate", learner.step))
         with trainer.precision_plugin.val_step_context():
             figures = validate(cast(Task, learner.task), clouds, learner.device)
         return {f"val/{name}": value for name, value in figures.items()}

@@ -340,6 +340,24 @@ def test_a_failed_overwrite_keeps_the_old_store(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["s"]
 
 
+def test_an_overwrite_that_fails_at_the_last_step_puts_the_old_store_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "s", [make(1)])
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.startswith("s.partial-") and not self.name.endswith(".old"):
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="Input/output error: the store was not written"):
+        write(tmp_path / "s", [make(2)], overwrite=True)
+    assert_same(Store.open(tmp_path / "s").read(0), make(1))
+    assert [p.name for p in tmp_path.iterdir()] == ["s"]
+
+
 @pytest.mark.parametrize("shard_bytes", [1 << 20, 1 << 30])
 def test_a_full_disk_gives_an_os_error_and_leaves_nothing(tmp_path: Path, shard_bytes: int) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

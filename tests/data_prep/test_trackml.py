@@ -336,7 +336,8 @@ def test_an_absurd_file_is_refused_before_it_takes_memory(tmp_path: Path, form: 
         source = gzip_folder(source, tmp_path / "gz")
     if form.endswith("zip"):
         source = pack_folder(source, tmp_path / "e.zip")
-    with pytest.raises(ValueError, match=r"hits.csv(.gz)?: (\d+ bytes came, at most 10000|unpacks to more than 10000)"):
+    line = r"hits.csv.gz: unpacks to more than 10000" if "gz" in form else r"hits.csv: \d+ bytes came, at most 10000"
+    with pytest.raises(ValueError, match=line):
         trackml.prepare(source, tmp_path / "s")
 
 

@@ -13,6 +13,11 @@ from pcloud.train import checkpoint
 KILLED = -9
 
 
+def reached(run: Path) -> int:
+    """The step of the newest checkpoint."""
+    return int(checkpoint.listed(run / "checkpoints")[-1].stem.removeprefix("step-"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_killed_at_random_steps_and_in_a_write(workers: int, tmp_path: Path, unbroken: toy.Finished) -> None:
@@ -21,12 +26,14 @@ def test_killed_at_random_steps_and_in_a_write(workers: int, tmp_path: Path, unb
     batches = [draw.randint(16, 24) for _ in range(3)]
     assert toy.train(run, options=options, die_at=batches[0]) == KILLED
     assert toy.train(run, options=options, die_at=batches[1], resume=True) == KILLED
-    reached = checkpoint.listed(run / "checkpoints")[-1]
-    coming = int(reached.stem.split("-")[1]) + 10
-    assert toy.train(run, options=options, die_in_write=coming, resume=True) == KILLED
-    assert (run / "checkpoints" / f".step-{coming:08d}.pt.partial").exists()
+    assert reached(run) == 10
+    assert toy.train(run, options=options, die_in_write=(20, True), resume=True) == KILLED
+    assert (run / "checkpoints" / ".step-00000020.pt.partial").exists()
+    assert reached(run) == 15
+    assert toy.train(run, options=options, die_in_write=(25, False), resume=True) == KILLED
+    assert reached(run) == 25
     assert toy.train(run, options=options, die_at=batches[2], resume=True) == KILLED
-    assert checkpoint.listed(run / "checkpoints")[-1].name < "step-00000040.pt"
+    assert reached(run) == 30
     assert toy.train(run, options=options, resume=True) == 0
     assert toy.finished(run) == unbroken
     assert [int(row["step"]) for row in unbroken.rows] == list(range(1, 41))

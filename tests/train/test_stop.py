@@ -35,6 +35,7 @@ def test_ctrl_c_saves_the_step_under_way(tmp_path: Path, unbroken: toy.Finished)
     assert 6 <= step < 40
     assert (run / "said").read_text() == f"saved at step {step} in {run} {step} {int(signal.SIGINT)}"
     assert (run / "metrics.csv").read_text().splitlines()[-1].startswith(f"{step},")
+    assert (tmp_path / "stderr").read_text().count("finishing the step") == 1
     assert toy.train(run, options=options, resume=True) == 0
     assert toy.finished(run) == unbroken
 
@@ -52,7 +53,7 @@ def test_terminated_by_a_batch_system(tmp_path: Path) -> None:
 
 def test_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    process = toy.start(run, options={"checkpoint_every": 1000}, pause=2.0)
+    process = toy.start(run, options={"checkpoint_every": 1000, "loader_workers": 2}, pause=2.0)
     for _ in range(600):
         if checkpoint.listed(run / "checkpoints"):
             break

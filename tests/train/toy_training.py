@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,13 +137,15 @@ def train(run: Path, **how: Any) -> int:
 
 def _child(run: Path, how: dict[str, Any]) -> None:
     """Exit codes: 0 done, 130 interrupted, 1 disk full; the message goes to the file ``said``."""
+    run.parent.mkdir(parents=True, exist_ok=True)
+    os.dup2(os.open(run.parent / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     os.setsid()  # a group of its own, so that a test can press Ctrl-C for it and its workers
     multiprocessing.set_start_method("fork", force=True)  # a second server would load torch for each loader worker
     torch.set_num_threads(1)
     options = TrainOptions(**OPTIONS | how.get("options", {}))
     task = Hurt(how.get("die_at", 0), how.get("full_at", 0), how.get("pause", 0.0))
     if "die_in_write" in how:
-        _die_in_write(how["die_in_write"])
+        _die_in_write(*how["die_in_write"])
     code, said = 0, ""
     try:
         fit(task, Events(20), Events(6, 100), options, run, resume=how.get("resume", False))
@@ -153,17 +156,20 @@ def _child(run: Path, how: dict[str, Any]) -> None:
     assert not multiprocessing.active_children(), "loader workers outlive the run"
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     (run / "said").write_text(said)
-    os._exit(code)
+    sys.exit(code)
 
 
-def _die_in_write(step: int) -> None:
-    """Die with half of the checkpoint of ``step`` written."""
+def _die_in_write(step: int, half: bool) -> None:
+    """Die with half of the checkpoint of ``step`` written, or just when it stands in its place."""
     rename = os.replace
 
     def dying(source: Path, target: Path) -> None:
-        if Path(target).name == f"step-{step:08d}.pt":
+        last = Path(target).name == f"step-{step:08d}.pt"
+        if last and half:
             os.truncate(source, os.path.getsize(source) // 2)
             os.kill(os.getpid(), signal.SIGKILL)
         rename(source, target)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     os.replace = dying

@@ -1,0 +1,298 @@
+"""The door to neighbours: a table worked on paper, the definition as oracle, far origins, gradients, real hits, clear errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from clouds import law
+from clouds_of_trouble import TROUBLE, brute
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pcloud import neighbors, segments
+from pcloud.neighbors import Neighbors, cpu, knn, radius, reference
+
+PATHS = {"reference": reference.knn, "cpu": cpu.knn}
+
+
+@pytest.fixture(params=PATHS)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each path behind the door in turn."""
+    monkeypatch.setattr(neighbors, "_search", lambda pos: PATHS[request.param])
+    return str(request.param)
+
+
+def listed(found: Neighbors) -> list[list[int]]:
+    return [row[row >= 0].tolist() for row in found.index]
+
+
+def test_on_paper(path: str) -> None:
+    """Points 0, 1, 3 on a line, and 0 of another event; 1 is as near to 0 as to 2, were it there."""
+    pos, offsets = torch.tensor([[0.0], [1.0], [3.0], [0.0]]), torch.tensor([0, 3, 4])
+    found = knn(pos, offsets, 3)
+    assert found.index.tolist() == [[1, 2, -1], [0, 2, -1], [1, 0, -1], [-1, -1, -1]]
+    inf = torch.inf
+    assert found.distance2.tolist() == [[1, 9, inf], [1, 4, inf], [4, 9, inf], [inf, inf, inf]]
+    assert found.index.dtype == torch.int64 and found.distance2.dtype == torch.float32
+    assert found.mask.tolist() == [[True, True, False]] * 3 + [[False] * 3]
+    assert knn(pos, offsets, 2, loop=True).index.tolist() == [[0, 1], [1, 0], [2, 1], [3, -1]]
+    assert knn(pos, offsets, 2, r_max=2.0).index.tolist() == [[1, -1], [0, 2], [1, -1], [-1, -1]]
+    assert radius(pos, offsets, 3.0, k_max=1).index.tolist() == [[1], [0], [1], [-1]]
+
+
+def test_views_for_message_passing() -> None:
+    found = knn(torch.tensor([[0.0], [1.0], [3.0], [0.0]]), torch.tensor([0, 3, 4]), 3)
+    assert found.edge_index().tolist() == [[1, 2, 0, 2, 1, 0], [0, 0, 1, 1, 2, 2]]
+    start, sender = found.csr()
+    assert start.tolist() == [0, 2, 4, 6, 6] and sender.tolist() == [1, 2, 0, 2, 1, 0]
+    gathered = found.gather(torch.tensor([[10.0], [11], [12], [13]]))
+    assert gathered[1, :2, 0].tolist() == [10, 12] and gathered.shape == (4, 3, 1)
+
+
+def test_ties_by_lower_index(path: str) -> None:
+    """The four neighbours of a lattice point, and a crowd in one place."""
+    pos = torch.tensor([[1.0, 0], [0, 1], [0, 0], [-1, 0], [0, -1]])
+    assert knn(pos, torch.tensor([0, 5]), 2).index[2].tolist() == [0, 1]
+    crowd = knn(torch.zeros(6, 2), torch.tensor([0, 6]), 2)
+    assert crowd.index.tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1], [0, 1]]
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_the_reference_is_the_definition(name: str) -> None:
+    pos, offsets = TROUBLE[name]()
+    full = brute(pos, offsets, 100)
+    for k in (1, 4, 100):
+        index = reference.knn(pos, offsets, k, pos, offsets, True)
+        assert [row[row >= 0].tolist() for row in index] == [row[:k] for row in full]
+
+
+@pytest.mark.parametrize("name", TROUBLE)
+def test_cpu_equals_reference(name: str) -> None:
+    """To the bit, at every k, with and without self, from the points and from elsewhere."""
+    pos, offsets = TROUBLE[name]()
+    for k in (1, 2, 7, 16, 39, 200):
+        for skip in (True, False):
+            assert torch.equal(cpu.knn(pos, offsets, k, pos, offsets, skip), reference.knn(pos, offsets, k, pos, offsets, skip))
+        query = torch.cat([event[::3] for event in pos.split(segments.lengths(offsets).tolist())] + [pos[:0]])
+        query_offsets = segments.offsets_of((segments.lengths(offsets) + 2) // 3)
+        fast = cpu.knn(pos, offsets, k, query, query_offsets, False)
+        assert torch.equal(fast, reference.knn(pos, offsets, k, query, query_offsets, False))
+
+
+@law
+@given(
+    grid=st.sampled_from([0.0, 0.1, 1.0]),
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4),
+    k=st.integers(1, 12),
+    dim=st.integers(1, 5),
+    seed=st.integers(0, 1000),
+)
+def test_cpu_equals_reference_anywhere(grid: float, sizes: list[int], k: int, dim: int, seed: int) -> None:
+    """Random clouds, some of them on a coarse grid, where most distances tie."""
+    pos = 2 * torch.randn(sum(sizes), dim, generator=torch.Generator().manual_seed(seed))
+    pos = torch.round(pos) * grid if grid else pos
+    offsets = segments.offsets_of(torch.tensor(sizes))
+    for skip in (True, False):
+        assert torch.equal(cpu.knn(pos, offsets, k, pos, offsets, skip), reference.knn(pos, offsets, k, pos, offsets, skip))
+
+
+def test_blocks_of_the_reference_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pos, offsets = TROUBLE["random"]()
+    whole = knn(pos, offsets, 5)
+    monkeypatch.setattr(reference, "BLOCK", 64)
+    assert torch.equal(reference.knn(pos, offsets, 5, pos, offsets, True), whole.index)
+
+
+def test_queries_of_their_own(path: str) -> None:
+    """Queries where there are no points, points where there are no queries."""
+    pos, offsets = torch.tensor([[0.0], [2.0], [5.0]]), torch.tensor([0, 2, 2, 3])
+    query, query_offsets = torch.tensor([[1.5], [7.0], [0.0]]), torch.tensor([0, 1, 3, 3])
+    found = knn(pos, offsets, 2, query=query, query_offsets=query_offsets)
+    assert found.index.tolist() == [[1, 0], [-1, -1], [-1, -1]]
+    assert found.distance2[0].tolist() == [0.25, 2.25]
+    assert knn(pos[:0], torch.tensor([0, 0]), 2, query=query, query_offsets=torch.tensor([0, 3])).index.tolist() == [[-1, -1]] * 3
+
+
+def test_a_query_is_not_left_out_of_its_own_points(path: str) -> None:
+    pos, offsets = torch.tensor([[0.0], [1.0]]), torch.tensor([0, 2])
+    assert knn(pos, offsets, 1, query=pos.clone(), query_offsets=offsets).index.tolist() == [[0], [1]]
+
+
+@pytest.mark.parametrize("step", [0.1, 0.3, 1 / 3, 1e-3, 7e5])
+def test_the_radius_is_inclusive(step: float, path: str) -> None:
+    """A point r away along an axis is inside, whatever r is in binary; the next float is not."""
+    at = torch.tensor([[0.0], [step], [0.0]])
+    at[2] = -torch.nextafter(at[1], torch.tensor(torch.inf))
+    beyond = at[2] ** 2 > at[1] ** 2
+    found = radius(at, torch.tensor([0, 3]), step, k_max=3)
+    assert found.index[0].tolist() == ([1, -1, -1] if beyond else [1, 2, -1])
+
+
+@pytest.mark.parametrize("name", ["random", "lattice", "crowds", "circle", "near ties", "wide and narrow", "tiny"])
+@pytest.mark.parametrize("r", [0.0, 0.1, 1.0, 2.0**0.5, 3.0])
+def test_radius_equals_the_definition(name: str, r: float, path: str) -> None:
+    pos, offsets = TROUBLE[name]()
+    for k in (3, 80):
+        found = radius(pos, offsets, r, k_max=k)
+        assert listed(found) == brute(pos, offsets, k, r_max=r)
+        assert bool(torch.isinf(found.distance2[~found.mask]).all())
+
+
+def test_far_from_the_origin(path: str) -> None:
+    """Steps of 1e-3 at 1e6, in float64: lost if cast first. Two events at different ends, each seen from its own middle."""
+    step = torch.arange(30, dtype=torch.float64)[:, None] * torch.tensor([[1e-3, 0, 0]], dtype=torch.float64)
+    jitter = 1e-4 * torch.rand(30, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    here = step + jitter
+    offsets = torch.tensor([0, 30, 60])
+    near = torch.cat([here, here])
+    far = torch.cat([here + 1e6, here - 1e6])
+    found, expected = knn(far, offsets, 4), knn(near, offsets, 4)
+    assert torch.equal(found.index, expected.index)
+    torch.testing.assert_close(found.distance2, expected.distance2, rtol=1e-3, atol=0)
+    elsewhere = knn(far, offsets, 4, query=far, query_offsets=offsets, loop=True)
+    assert elsewhere.index[:, 0].tolist() == list(range(60)), "queries must be moved as their points are"
+    assert knn(far.float(), offsets, 4).distance2.eq(0).any(), "float32 holds no such steps: the test would be idle"
+
+
+def test_doubles_that_are_singles_give_what_singles_give(path: str) -> None:
+    pos, offsets = TROUBLE["two lattices"]()
+    single, double = knn(pos, offsets, 6), knn(pos.double(), offsets, 6)
+    assert torch.equal(single.index, double.index) and torch.equal(single.distance2, double.distance2)
+    half = knn(pos.half(), offsets, 6)
+    assert torch.equal(single.index, half.index) and half.distance2.dtype == torch.float32
+
+
+@law
+@given(sizes=st.lists(st.integers(0, 12), min_size=1, max_size=4), double=st.booleans(), seed=st.integers(0, 99))
+def test_a_batch_is_its_events(sizes: list[int], double: bool, seed: int) -> None:
+    pos = 10 * torch.randn(sum(sizes), 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    pos = pos if double else pos.float()
+    offsets = segments.offsets_of(torch.tensor(sizes))
+    batch = knn(pos, offsets, 4)
+    for event, points in enumerate(pos.split(sizes)):
+        low = int(offsets[event])
+        alone = knn(points, torch.tensor([0, len(points)]), 4)
+        rows = slice(low, low + len(points))
+        assert torch.equal(torch.where(alone.mask, alone.index + low, -1), batch.index[rows])
+        assert torch.equal(alone.distance2, batch.distance2[rows])
+
+
+@law
+@given(sizes=st.lists(st.integers(0, 12), min_size=1, max_size=4), seed=st.integers(0, 99))
+def test_the_order_of_points_is_only_their_names(sizes: list[int], seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    pos = torch.randn(sum(sizes), 3, generator=draw, dtype=torch.float64)
+    offsets = segments.offsets_of(torch.tensor(sizes))
+    order = torch.cat([a + torch.randperm(n, generator=draw) for a, n in zip(offsets.tolist(), sizes, strict=False)])
+    before, after = knn(pos, offsets, 4), knn(pos[order], offsets, 4)
+    assert torch.equal(after.distance2, before.distance2[order])
+    renamed = torch.where(after.mask, after.gather(order), -1)
+    assert torch.equal(renamed, before.index[order])
+
+
+def test_gradient_of_distances(path: str) -> None:
+    draw = torch.Generator().manual_seed(3)
+    pos = (30 * torch.randn(9, 3, generator=draw, dtype=torch.float64)).requires_grad_()
+    query = (30 * torch.randn(4, 3, generator=draw, dtype=torch.float64)).requires_grad_()
+    offsets, query_offsets = torch.tensor([0, 5, 9]), torch.tensor([0, 3, 4])
+
+    def distances(pos: Tensor, query: Tensor) -> Tensor:
+        found = [knn(pos, offsets, 3), knn(pos, offsets, 3, query=query, query_offsets=query_offsets)]
+        return torch.cat([part.distance2.masked_fill(~part.mask, 0.0) for part in found]).double()
+
+    # Squared distances are quadratic: a central difference is exact at any step, so float32 inside does no harm.
+    assert torch.autograd.gradcheck(distances, (pos, query), eps=0.1, atol=0.05, rtol=1e-3)
+
+
+def test_no_gradient_between_events() -> None:
+    pos = torch.randn(12, 3, requires_grad=True)
+    found = knn(pos, torch.tensor([0, 5, 12]), 20)
+    found.distance2[:5][found.mask[:5]].sum().backward()
+    assert pos.grad is not None and bool((pos.grad[:5] != 0).any()) and bool((pos.grad[5:] == 0).all())
+
+
+def test_gradient_at_coincident_points_is_zero() -> None:
+    pos = torch.zeros(4, 3, requires_grad=True)
+    knn(pos, torch.tensor([0, 4]), 2).distance2.sum().backward()
+    assert pos.grad is not None and bool((pos.grad == 0).all())
+
+
+def test_the_tree_uses_the_threads_torch_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    class Tree(cpu.cKDTree):  # type: ignore[misc]
+        def query(self, *given: object, workers: int, **rest: object) -> object:
+            seen.append(workers)
+            return super().query(*given, workers=1, **rest)
+
+    monkeypatch.setattr(cpu, "cKDTree", Tree)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
+    knn(torch.randn(9, 3), torch.tensor([0, 9]), 2)
+    assert seen == [7]
+
+
+@pytest.mark.parametrize("shape", ["coincident", "lattice", "line", "few places"])
+def test_no_crowd_takes_forever(shape: str) -> None:
+    """20,000 points that all tie: a search that settles them one by one takes minutes, this must take seconds at most."""
+    pos = {
+        "coincident": lambda: torch.zeros(20_000, 3),
+        "lattice": lambda: torch.cartesian_prod(*[torch.arange(27.0)] * 3),
+        "line": lambda: torch.arange(20_000.0)[:, None].expand(-1, 3),
+        "few places": lambda: torch.randint(0, 3, (20_000, 3), generator=torch.Generator().manual_seed(0)).float(),
+    }[shape]()
+    found = knn(pos, torch.tensor([0, len(pos)]), 8)
+    rows = torch.randint(0, len(pos), (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    for row in rows:
+        expected = reference._nearest(pos, pos[row : row + 1], 8, 0, row)
+        assert torch.equal(found.index[row], expected[0])
+
+
+@pytest.mark.parametrize("space", [lambda p: p, lambda p: p.double() + 1e7, lambda p: p.half().float()])
+def test_real_hits_spot_checked(space: Callable[[Tensor], Tensor], shared_data: Path) -> None:
+    """All 93,680 hits of a full event, two copies in a batch; also far away, and rounded so that many tie."""
+    hits = pd.read_csv(shared_data / "trackml/full_events/event000001001-hits.csv.gz", usecols=["x", "y", "z"])
+    pos = space(torch.from_numpy(hits.to_numpy(dtype="float32")))
+    assert len(pos) == 93_680
+    found = knn(pos, torch.tensor([0, len(pos)]), 16)
+    same = pos if pos.dtype == torch.float32 else (pos - (pos.amax(0) + pos.amin(0)) / 2).float()
+    for row in torch.randint(0, len(pos), (60,), generator=torch.Generator().manual_seed(2)).tolist():
+        expected = reference._nearest(same, same[row : row + 1], 16, 0, row)
+        assert torch.equal(found.index[row], expected[0])
+
+
+def test_rows_that_are_not_finite_are_named(path: str) -> None:
+    pos = torch.zeros(5, 3)
+    for bad in (torch.nan, torch.inf, -torch.inf, 1e18):
+        pos[3, 1] = bad
+        with pytest.raises(ValueError, match=r"pos row 3 is \[0.0, .*, 0.0\]; neighbours need finite coordinates below 1e\+17"):
+            knn(pos, torch.tensor([0, 5]), 2)
+        with pytest.raises(ValueError, match="query row 3"):
+            knn(torch.zeros(5, 3), torch.tensor([0, 5]), 2, query=pos, query_offsets=torch.tensor([0, 5]))
+
+
+def test_wrong_questions() -> None:
+    pos, offsets = torch.zeros(2, 3), torch.tensor([0, 2])
+    with pytest.raises(ValueError, match="k = 0 came"):
+        knn(pos, offsets, 0)
+    for r in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="a radius of"):
+            radius(pos, offsets, r, k_max=3)
+    with pytest.raises(ValueError, match="query and query_offsets belong together"):
+        knn(pos, offsets, 1, query=pos)
+    with pytest.raises(ValueError, match=r"query \[2, 2\] in 1 events came for pos \[2, 3\] in 1 events"):
+        knn(pos, offsets, 1, query=torch.zeros(2, 2), query_offsets=offsets)
+    with pytest.raises(ValueError, match="numbers of events must agree"):
+        knn(pos, offsets, 1, query=pos, query_offsets=torch.tensor([0, 1, 2]))
+
+
+def test_trouble_is_trouble() -> None:
+    """The clouds are what their names say: else the tests above would be idle."""
+    for name in ("lattice", "crowds", "circle", "near ties"):
+        distance = knn(*TROUBLE[name](), 8).distance2
+        assert (distance[:, 1:] == distance[:, :-1]).any(1).sum() > 5, name
+    assert knn(*TROUBLE["vanishing"](), 4).distance2.max() < 1e-38

@@ -1,0 +1,101 @@
+"""The shipped track finder is held to its word: on real events, against itself without truth, in another order, untrained."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pcloud import cli, config, pretrained
+
+SHIPPED = Path(pretrained.__file__).parent / "tracks.json"
+pytestmark = pytest.mark.skipif(not SHIPPED.exists(), reason="no weights are shipped under the name tracks")
+
+
+@pytest.fixture(scope="module")
+def small(shared_data: Path) -> Path:
+    return shared_data / "trackml" / "small_event"
+
+
+@pytest.fixture(scope="module")
+def submission(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("shipped") / "tracks.csv"
+    cli.predict("tracks", small, out, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="module")
+def score(small: Path, submission: Path) -> float:
+    return float(cli.score(small, submission)["score"])
+
+
+def test_the_real_small_event_is_found(score: float) -> None:
+    assert score >= 0.55
+
+
+def test_without_truth_and_particles_the_submission_is_the_same(small: Path, submission: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind"
+    blind.mkdir()
+    for file in small.iterdir():
+        if "truth" not in file.name and "particles" not in file.name:
+            shutil.copy(file, blind)
+    cli.predict("tracks", blind, tmp_path / "s.csv", device="cpu")
+    assert (tmp_path / "s.csv").read_bytes() == submission.read_bytes()
+
+
+def test_the_order_and_the_names_of_hits_do_not_matter(small: Path, score: float, tmp_path: Path) -> None:
+    """Rows shuffled and hit ids renumbered, in hits, cells and truth alike."""
+    folder = tmp_path / "shuffled"
+    folder.mkdir()
+    chance = np.random.default_rng(3)
+    hits = pd.read_csv(small / "event000000001-hits.csv.gz").sample(frac=1, random_state=chance)
+    fresh = pd.Series(chance.permutation(len(hits)) + 1, index=hits["hit_id"])
+    for kind in ("hits", "cells", "truth", "particles"):
+        table = hits if kind == "hits" else pd.read_csv(small / f"event000000001-{kind}.csv.gz", dtype={"particle_id": "int64"})
+        if "hit_id" in table:
+            table = table.assign(hit_id=fresh.loc[table["hit_id"]].to_numpy())
+        table.to_csv(folder / f"event000000001-{kind}.csv", index=False, float_format="%.9g")
+    shutil.copy(small / "detectors.csv.gz", folder)
+    cli.predict("tracks", folder, tmp_path / "s.csv", device="cpu")
+    assert abs(cli.score(folder, tmp_path / "s.csv")["score"] - score) < 0.005
+
+
+def test_untrained_weights_score_far_below(small: Path, score: float, tmp_path: Path) -> None:
+    """The same model and cuts with weights drawn anew: what is found is learned, not built in."""
+    model = pretrained.load("tracks", "cpu")
+    mean, width = (getattr(model.task.encoder.standardize, name).numpy() for name in ("mean", "width"))
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        task = config.build(model.card.task, model.card.encoder, len(model.card.feat), (mean, width))
+        pretrained.save(tmp_path / f"untrained{seed}", task, model.card)
+        cli.predict(tmp_path / f"untrained{seed}", small, tmp_path / "s.csv", device="cpu")
+        assert cli.score(small, tmp_path / "s.csv")["score"] < score - 0.3
+
+
+def test_nothing_was_trained_or_tuned_on_real_events() -> None:
+    training = pretrained.load("tracks", "cpu").card.training
+    assert training.steps > 0 and training.knows()
+    assert "simulated" in training.cuts
+
+
+def test_a_full_real_event_is_found(shared_data: Path, tmp_path: Path) -> None:
+    """93,680 hits, of which 4,029 have a known track: every hit once, and the bars of a first release."""
+    folder = tmp_path / "full"
+    folder.mkdir()
+    source = shared_data / "trackml"
+    shutil.copy(source / "full_events" / "event000001001-hits.csv.gz", folder)
+    shutil.copy(source / "detectors.csv", folder)
+    made = cli.predict("tracks", folder, tmp_path / "s.csv")
+    table = pd.read_csv(tmp_path / "s.csv")
+    hits = pd.read_csv(folder / "event000001001-hits.csv.gz")
+    assert sorted(table["hit_id"]) == sorted(hits["hit_id"])
+    assert sum(count for size, count in made.sizes.items() if size >= 5) >= 1500
+    assert table["track_id"].value_counts().max() <= 25
+    assert made.peak_bytes <= 6e9
+    truth = source / "full_events" / "event000001001-partial_truth_pixel_pt1GeV.csv.gz"
+    result = cli.score(truth, tmp_path / "s.csv")
+    assert result["figures"]["captured"]["value"] >= 0.30
