@@ -52,11 +52,14 @@ def fill(text: str, newest: dict[str, dict[str, Any]]) -> str:
     return BLOCK.sub(block, text)
 
 
-def table(entry: dict[str, Any]) -> list[str]:
-    """One entry as a table and a line that says how it was measured."""
-    rows = [f"| {label} | {shown(one)} | {one['cuts'].replace('|', chr(92) + '|')} |" for label, one in entry["figures"].items()]
+def table(entry: dict[str, Any], whole: bool = False) -> list[str]:
+    """One entry as a table and a line that says how it was measured; ``whole`` with the definition of each figure."""
+    keys = ("counts", "cuts") if whole else ("counts",)
+    rows = [[label, shown(one), *(one[key] for key in keys)] for label, one in entry["figures"].items()]
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     how = f"Data: {entry['data']}. Cuts: {entry['cuts']}. {entry['date']}, commit {entry['commit']}, {entry['machine']}."
-    return [f"| {entry['title']} | | |", "|:--|:--|:--|", *rows, "", f"<sub>{how} `{entry['command']}`</sub>"]
+    head = [f"| {entry['title']} | |{' |' * len(keys)}", "|:--|:--|" + ":--|" * len(keys)]
+    return [*head, *lines, "", f"<sub>{how} `{entry['command']}`</sub>"]
 
 
 def shown(figure: dict[str, Any]) -> str:
@@ -78,7 +81,7 @@ def _summary(results: Results) -> Iterator[str]:
     yield HEAD
     for entry in reversed(results["entries"]):
         yield f"## {entry['date']} {entry['name']}\n"
-        yield from table(entry)
+        yield from table(entry, whole=True)
         yield ""
     yield "## Ideas that lost\n"
     for one in reversed(results["notes"]):

@@ -27,13 +27,17 @@ WRITTEN = (":!benchmarks/results.json", ":!*.md", ":!docs/*.png")
 
 @dataclass(frozen=True)
 class Figure:
-    """A value with its unit; ``low`` to ``high`` is what ``interval`` says ("95 %", "range of 9 runs"). ``cuts``: its definition."""
+    """A value with its unit; ``low`` to ``high`` is what ``interval`` names ("68%", "range of 9 runs").
+
+    counts: numerator / denominator, where it is a share. cuts: its definition and cuts, where the entry's do not say all.
+    """
 
     value: float
     unit: str = ""
     low: float | None = None
     high: float | None = None
     interval: str = ""
+    counts: str = ""
     cuts: str = ""
 
     def __post_init__(self) -> None:
@@ -46,10 +50,11 @@ class Figure:
     @classmethod
     def of(cls, one: Mapping[str, Any]) -> Figure:
         """One of the ``figures`` that ``pcloud score`` and ``pcloud evaluate`` report."""
-        counts = f"{one['definition']} ({one['numerator']:,} / {one['denominator']:,})"
+        counts = f"{one['numerator']:,} / {one['denominator']:,}"
         if one["low"] is None:
-            return cls(one["value"], cuts=counts)
-        return cls(one["value"], low=one["low"], high=one["high"], interval=f"{one['level']:.0%}", cuts=counts)
+            return cls(one["value"], counts=counts, cuts=one["definition"])
+        interval = f"{one['level']:.0%}"
+        return cls(one["value"], low=one["low"], high=one["high"], interval=interval, counts=counts, cuts=one["definition"])
 
 
 def record(

@@ -15,7 +15,7 @@ from pcloud import cli
 
 PICTURE = Path(__file__).resolve().parent / "event.png"
 WIDTH = 1600  # pixels: legible on a page, and below 400 kB
-EVENT = {"events": 1, "pileup": 1, "seed": 3}
+EVENT = {"events": 1, "pileup": 1, "seed": 16}
 
 
 def draw(model: str) -> None:
@@ -26,7 +26,7 @@ def draw(model: str) -> None:
         made = cli.display(place / "raw", submission=place / "found.csv", out=place, html=False)
         whole = Image.open(made[0]).convert("RGB")
         small = whole.resize((WIDTH, round(WIDTH * whole.height / whole.width)), Image.Resampling.LANCZOS)
-        small.quantize(64).save(PICTURE, optimize=True)
+        small.quantize(64, Image.Quantize.MAXCOVERAGE).save(PICTURE, optimize=True)
 
 
 if __name__ == "__main__":

@@ -83,7 +83,12 @@ def pcloud_run() -> Callable[..., subprocess.CompletedProcess[str]]:
     """``pcloud ARGUMENTS`` as a user runs it, in a process of its own; keyword arguments go to ``subprocess.run``."""
 
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", "import sys; from pcloud.cli import main; sys.exit(main())", *map(str, arguments)]
+        command = [
+            sys.executable,
+            "-c",
+            "import sys; from pcloud.cli import main; sys.exit(main())",
+            *map(str, arguments),
+        ]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | dict(options.pop("env", {}))  # type: ignore[call-overload]
         environment.pop("PCLOUD_TRACEBACK", None)
         return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, **options)  # type: ignore[call-overload, no-any-return]

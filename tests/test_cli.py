@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcloud import cli, scorer
+from pcloud import cli, config, scorer
 from pcloud.pretrained import load, save
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +39,12 @@ def submission(untrained: Path, raw_events: Path, tmp_path_factory: pytest.TempP
     return out
 
 
+@pytest.fixture(scope="module")
+def trained(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run folder of four steps."""
+    return cli.train(config_file, run=tmp_path_factory.mktemp("runs") / "short")
+
+
 @pytest.mark.parametrize("what", ["help", "verb help", "score", "inspect store", "inspect model", "inspect raw"])
 def test_light_verbs_import_nothing_heavy_and_answer_in_a_second(
     what: str, raw_events: Path, store: Path, untrained: Path, submission: Path
@@ -52,9 +58,13 @@ def test_light_verbs_import_nothing_heavy_and_answer_in_a_second(
         "inspect raw": ["inspect", raw_events],
     }[what]
     best = 60.0
-    for _ in range(5):  # the machine may be busy: processor time counts, and the code is slow only if it is slow every time
+    for _ in range(
+        5
+    ):  # the machine may be busy: processor time counts, and the code is slow only if it is slow every time
         before = _spent()
-        done = subprocess.run([sys.executable, "-c", LIGHT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", LIGHT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+        )
         best = min(best, _spent() - before)
         assert done.returncode == 0, done.stderr
         if best <= 1:
@@ -98,13 +108,17 @@ def test_a_prediction_writes_nothing_but_the_submission(untrained: Path, store: 
     assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
 
 
-def test_store_and_raw_events_give_the_same_submission(untrained: Path, store: Path, submission: Path, tmp_path: Path) -> None:
+def test_store_and_raw_events_give_the_same_submission(
+    untrained: Path, store: Path, submission: Path, tmp_path: Path
+) -> None:
     cli.predict(untrained, store, tmp_path / "s.csv", device="cpu")
     assert (tmp_path / "s.csv").read_bytes() == submission.read_bytes()
 
 
 @pytest.mark.parametrize("with_truth", ["deleted", "garbage"])
-def test_truth_is_never_read(with_truth: str, untrained: Path, raw_events: Path, submission: Path, tmp_path: Path) -> None:
+def test_truth_is_never_read(
+    with_truth: str, untrained: Path, raw_events: Path, submission: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "raw"
     shutil.copytree(raw_events, folder)
     for kind in ("truth", "particles"):
@@ -142,7 +156,9 @@ def test_another_detector_is_refused_with_both_hashes(untrained: Path, raw_event
     (folder / "detectors.csv").write_text("\n".join([lines[0], ",".join(cells), *lines[2:]]) + "\n")
     trained_on = load(untrained).card.geometry
     assert trained_on is not None
-    with pytest.raises(ValueError, match=f"geometry [0-9a-f]{{16}} came, .* trained on {trained_on[:16]}.*--allow-geometry"):
+    with pytest.raises(
+        ValueError, match=f"geometry [0-9a-f]{{16}} came, .* trained on {trained_on[:16]}.*--allow-geometry"
+    ):
         cli.predict(untrained, folder, tmp_path / "s.csv")
     made = cli.predict(untrained, folder, tmp_path / "s.csv", allow_geometry=True)
     assert made.notes and "another detector, as allowed" in made.notes[0]
@@ -171,14 +187,66 @@ def test_an_untrained_model_is_evaluated_on_any_store(untrained: Path, store: Pa
         cli.evaluate(untrained)
 
 
-def test_evaluate_and_score_agree(untrained: Path, raw_events: Path, store: Path, submission: Path, tmp_path: Path) -> None:
+def test_a_run_is_evaluated_on_what_it_held_out_and_refuses_what_it_saw(
+    trained: Path, store: Path, tmp_path: Path
+) -> None:
+    split = json.loads((trained / "split.json").read_text())
+    report = cli.evaluate(trained)
+    assert report["events"]["ids"] == split["validation"] and report["trained_events"] == []
+    assert (trained / "evaluation" / "report.html").exists()
+    with pytest.raises(ValueError, match=rf"trained on event {split['train'][0]}; .*--allow-trained-events"):
+        cli.evaluate(trained, store=store, out=tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+    report = cli.evaluate(trained, store=store, out=tmp_path / "r", allow_trained_events=True)
+    assert report["trained_events"] == split["train"] and "TRAINED ON" in report["notes"][-1]
+    assert "TRAINED ON" in (tmp_path / "r" / "report.html").read_text()
+
+
+def test_trained_events_are_known_again_under_other_names(trained: Path, raw_events: Path, tmp_path: Path) -> None:
+    """Renumbered events with shuffled rows are still the events that the model has seen."""
+    seen = json.loads((trained / "split.json").read_text())["train"][0]
+    for kind in ("hits", "truth", "particles"):
+        with gzip.open(raw_events / f"event{seen:09d}-{kind}.csv.gz", "rt") as file:
+            head, *rows = file.read().splitlines()
+        (tmp_path / f"event000000005-{kind}.csv").write_text("\n".join([head, *reversed(rows)]) + "\n")
+    cli.prepare(tmp_path, tmp_path / "renamed", detectors=raw_events / "detectors.csv")
+    with pytest.raises(ValueError, match="trained on event 5;"):
+        cli.evaluate(trained, store=tmp_path / "renamed", out=tmp_path / "r")
+
+
+def test_a_run_folder_says_what_it_was_made_of(trained: Path, config_file: Path) -> None:
+    card = load(trained).card
+    assert config.read(trained / "config.yaml") == config.read(config_file)
+    assert card.training.steps == 4 and card.training.seconds > 0 and card.training.source["name"] == "trackml"
+    assert card.training.events.split() == [
+        str(one) for one in json.loads((trained / "split.json").read_text())["train"]
+    ]
+    assert len(card.training.knows()) == len(card.training.events.split())
+    assert card.training.cuts == "task.threshold of the configuration" and card.geometry
+    facts = cli.inspect(trained)
+    assert facts["kind"] == "run" and facts["model"]["trained"]["steps"] == 4
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_shipped_configuration_builds_and_takes_a_step(file: Path, store: Path, tmp_path: Path) -> None:
+    lines = [line for line in file.read_text().splitlines() if line.strip()]
+    assert len(lines) < 40, "a configuration is short"
+    small = [f"data.store={store}", "data.validation=0.5", "data.split_seed=1", "train.steps=1", "train.device=cpu"]
+    assert load(cli.train(file, run=tmp_path / "run", overrides=small)).card.training.steps == 1
+
+
+def test_evaluate_and_score_agree(
+    untrained: Path, raw_events: Path, store: Path, submission: Path, tmp_path: Path
+) -> None:
     """One route: what evaluation says of an event is what the scorer says of the submission file."""
     evaluated, scored = cli.evaluate(untrained, store=store, out=tmp_path / "r"), cli.score(raw_events, submission)
     assert evaluated["summary"]["score"] == pytest.approx(scored["score"], abs=1e-12)
     assert evaluated["figures"] == scored["figures"]
 
 
-def test_display_draws_from_raw_files_and_from_a_store(raw_events: Path, store: Path, submission: Path, tmp_path: Path) -> None:
+def test_display_draws_from_raw_files_and_from_a_store(
+    raw_events: Path, store: Path, submission: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("plotly")
     made = cli.display(raw_events / "event000001000", submission=submission, out=tmp_path / "a")
     assert [path.name for path in made] == ["event000001000.png", "event000001000.html"]
@@ -199,8 +267,12 @@ def test_display_takes_partial_truth(shared_data: Path, tmp_path: Path) -> None:
     assert [path.name for path in made] == ["event000001001.png"]
 
 
-def test_inspect_tells_kinds_apart(raw_events: Path, store: Path, untrained: Path, shared_data: Path, tmp_path: Path) -> None:
-    kinds = [cli.inspect(path)["kind"] for path in (raw_events, store, untrained, shared_data / "trackml" / "small_event")]
+def test_inspect_tells_kinds_apart(
+    raw_events: Path, store: Path, untrained: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    kinds = [
+        cli.inspect(path)["kind"] for path in (raw_events, store, untrained, shared_data / "trackml" / "small_event")
+    ]
     assert kinds == ["raw events", "store", "model", "raw events"]
     assert cli.inspect(raw_events / "event000001003")["events"] == 1
     with pytest.raises(ValueError, match="neither a store, a run, a model nor raw events"):
@@ -212,7 +284,9 @@ def test_a_generator_and_a_source_of_somebody_else(
 ) -> None:
     place = tmp_path / "site" / "their_source-1.0.dist-info"
     place.mkdir(parents=True)
-    (place.parent / "their_source.py").write_text("def prepare(source, store, **options):\n    return (source, store, options['workers'])\n")
+    (place.parent / "their_source.py").write_text(
+        "def prepare(source, store, **options):\n    return (source, store, options['workers'])\n"
+    )
     (place / "METADATA").write_text("Metadata-Version: 2.1\nName: their-source\nVersion: 1.0\n")
     (place / "entry_points.txt").write_text("[pcloud.sources]\ntheirs = their_source:prepare\n")
     monkeypatch.syspath_prepend(str(place.parent))
@@ -244,7 +318,9 @@ def test_the_whole_way_on_the_command_line(tmp_path: Path, config_file: Path, pc
     out = ok("predict", "run", "raw", "--out", "s.csv", "--device", "cpu")
     assert "each once" in out and "network" in out and "device      cpu" in out and "sha256" in out
     assert "TrackML score" in ok("score", "--truth", "raw", "--submission", "s.csv")
-    assert "event000000070.png" in ok("display", "raw/event000000070", "--submission", "s.csv", "--png-only", "--out", "shown")
+    assert "event000000070.png" in ok(
+        "display", "raw/event000000070", "--submission", "s.csv", "--png-only", "--out", "shown"
+    )
     assert "encoder: {name: interaction" in ok("train", config_file, "--print_config")
     with gzip.open(tmp_path / "raw" / "event000000070-hits.csv.gz", "rt") as file:
         assert np.loadtxt(file, delimiter=",", skiprows=1).shape[0] > 0

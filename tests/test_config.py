@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcloud import config
@@ -41,6 +41,7 @@ def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
     assert again == first
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-30, max_value=1e30), st.booleans())
 def test_numbers_with_an_exponent_are_numbers(value: float, point: bool) -> None:
     """YAML 1.1 takes 1e-3 for a word; nobody means that."""

@@ -93,7 +93,10 @@ SPOILT = {
     "unknown key": (edited(lambda c: c.update(colour="red")), "model.json: key colour: unknown"),
     "missing key": (edited(lambda c: c.pop("pos")), "model.json: key pos: missing"),
     "wrong type": (edited(lambda c: c.update(feat="r")), "model.json: key feat: 'r' came"),
-    "training": (edited(lambda c: c["training"].update(steps="many")), "model.json: key steps: 'many' came, int expected"),
+    "training": (
+        edited(lambda c: c["training"].update(steps="many")),
+        "model.json: key steps: 'many' came, int expected",
+    ),
     "version": (edited(lambda c: c.update(version=99)), "model.json: card version 99 came"),
     "other json": (edited(lambda c: c.pop("format")), "not the card of a model"),
     "unknown encoder": (edited(lambda c: c["encoder"].update(name="os.system")), "encoder.name: 'os.system' came"),
@@ -108,7 +111,10 @@ SPOILT = {
     "cut off": (bytes_of(lambda data: data[:-100]), "cut off, or damaged"),
     "longer": (bytes_of(lambda data: data + b"x"), "cut off, or damaged"),
     "empty": (bytes_of(lambda data: b""), "not a weights file, or cut off"),
-    "header claims 2^60": (bytes_of(lambda data: (2**60).to_bytes(8, "little") + data[8:]), "not a weights file, or cut off"),
+    "header claims 2^60": (
+        bytes_of(lambda data: (2**60).to_bytes(8, "little") + data[8:]),
+        "not a weights file, or cut off",
+    ),
     "a pickle": (bytes_of(lambda data: b"\x80\x04\x95" + b"\0" * 4096), "not a weights file, or cut off"),
     "no header": (bytes_of(lambda data: (8).to_bytes(8, "little") + b"nonsense"), "not one of safetensors"),
 }
@@ -146,7 +152,9 @@ def test_a_device_that_is_not_there_is_named(untrained: Path) -> None:
         load(untrained, "cuda")
 
 
-@pytest.mark.parametrize("error", [NotImplementedError("aten::x is not implemented for MPS"), TypeError("no float64 on MPS")])
+@pytest.mark.parametrize(
+    "error", [NotImplementedError("aten::x is not implemented for MPS"), TypeError("no float64 on MPS")]
+)
 def test_an_operation_that_mps_lacks_is_named(error: Exception, model: Model, store: Path) -> None:
     def refuse(_: object) -> None:
         raise error
@@ -164,14 +172,20 @@ def test_a_fingerprint_knows_the_event_whatever_the_order_and_the_ids() -> None:
     rng = np.random.default_rng(1)
     point = {name: rng.normal(size=50).astype(np.float32) for name in "xyz"} | {"hit_id": np.arange(50)}
     order = rng.permutation(50)
-    shuffled = {name: column[order] for name, column in point.items() if name != "hit_id"} | {"hit_id": np.arange(50) + 7}
+    shuffled = {name: column[order] for name, column in point.items() if name != "hit_id"} | {
+        "hit_id": np.arange(50) + 7
+    }
     moved = point | {"x": point["x"] + np.float32(1e-3)}
-    first, second, other = (fingerprint(Event(n, point=columns), "xyz") for n, columns in enumerate((point, shuffled, moved)))
+    first, second, other = (
+        fingerprint(Event(n, point=columns), "xyz") for n, columns in enumerate((point, shuffled, moved))
+    )
     assert first == second != other and len(first) == 16
 
 
 def test_the_card_survives_json(model: Model, tmp_path: Path) -> None:
-    card = replace(model.card, training=replace(model.card.training, events="1 2", fingerprints="aa bb", source={"kind": "x"}))
+    card = replace(
+        model.card, training=replace(model.card.training, events="1 2", fingerprints="aa bb", source={"kind": "x"})
+    )
     (tmp_path / "card.json").write_text(card.to_json())
     assert Card.read(tmp_path / "card.json") == card and card.training.knows() == {"aa", "bb"}
 

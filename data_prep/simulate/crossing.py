@@ -6,13 +6,16 @@ Compiled functions for `transport.py`, over the arrays of `Lookup` and the table
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numba
 import numpy as np
 
 from data_prep.simulate.lookup import CELL, REACH_Z, Lookup
-from data_prep.simulate.stepping import between
+from data_prep.simulate.stepping import between, copy
 
+# No module, no surface: of the type of a row, so that functions are compiled once. A plain -1 would make a second version.
+NONE = cast(int, np.int64(-1))
 PION = 0.13957  # GeV
 LOSS, LOSS_TAIL = 2.5e-4, 1.25e-4  # GeV / mm of silicon for fast particles: least loss, and scale of its Landau-like tail
 
@@ -20,8 +23,9 @@ LOSS, LOSS_TAIL = 2.5e-4, 1.25e-4  # GeV / mm of silicon for fast particles: lea
 @numba.njit(cache=True)
 def _height(lookup: Lookup, m: int, s: np.ndarray) -> float:
     """Distance of a point from the plane of module m (mm)."""
-    c, w = lookup.centre[m], lookup.axes[m, 2]
-    height: float = (s[0] - c[0]) * w[0] + (s[1] - c[1]) * w[1] + (s[2] - c[2]) * w[2]
+    height = 0.0
+    for i in range(3):
+        height += (s[i] - lookup.centre[m, i]) * lookup.axes[m, 2, i]
     return height
 
 
@@ -61,17 +65,17 @@ def first_module(
     i = min(int(r / CELL), lookup.near.shape[0] - 1)
     j = min(max(int((z + REACH_Z) / CELL), 0), lookup.near.shape[1] - 1)
     phi = math.atan2(y, x) + math.pi
-    found, earliest = -1, 2.0
+    found, earliest = NONE, 2.0
     for slot in range(lookup.near.shape[2]):
         layer = lookup.near[i, j, slot]
         if layer < 0:
             break
-        bins = lookup.bins[layer]
-        column = int(((r if bins[0] > 0.5 else z) - bins[3]) // bins[4])
-        if column < 0 or column >= bins[2]:
+        along = (r if lookup.disc[layer] else z) - lookup.start[layer]
+        columns, n_phi = lookup.columns[layer], lookup.rows[layer]
+        column = int(along / lookup.width[layer])
+        if along < 0 or column >= columns:
             continue
-        n_phi = int(bins[1])
-        cell = lookup.first[layer] + (int(phi / (2 * math.pi) * n_phi) % n_phi) * int(bins[2]) + column
+        cell = lookup.first[layer] + (int(phi / (2 * math.pi) * n_phi) % n_phi) * columns + column
         for k in range(lookup.cells[cell], lookup.cells[cell + 1]):
             m = lookup.members[k]
             if m == skip:
@@ -79,14 +83,14 @@ def first_module(
             t = _cross(lookup, m, s, e, h, point)
             if t < earliest:
                 found, earliest = m, t
-                best[:] = point
+                copy(point, best)
     return found, earliest
 
 
 @numba.njit(cache=True)
 def first_surface(s: np.ndarray, e: np.ndarray, surfaces: np.ndarray, now: int) -> tuple[int, float]:
     """First surface without sensors that the step crosses: its row and the fraction of the step (-1, 2 if none)."""
-    found, earliest = -1, 2.0
+    found, earliest = NONE, 2.0
     r0, r1 = math.sqrt(s[0] * s[0] + s[1] * s[1]), math.sqrt(e[0] * e[0] + e[1] * e[1])
     for i in range(surfaces.shape[0]):
         disc = surfaces[i, 0] > 0.5

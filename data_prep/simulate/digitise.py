@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numba
@@ -53,16 +54,27 @@ def read_out(
     thick, side, drift, analog = _sensors(detector, module)
     pitch = np.stack([detector["pitch_u"], detector["pitch_v"]], axis=1)[module]
     half = np.stack([detector["module_maxhu"], detector["module_hv"]], axis=1)[module]
-    start_u = u + side * drift * thick / 2 - (slope_u - drift) * thick / 2
-    row, channel, length = _walk(start_u, v - slope_v * thick / 2, (slope_u - drift) * thick, slope_v * thick, pitch, half)
+    run = np.stack([slope_u - drift, slope_v], axis=1) * thick[:, None] / pitch
+    middle = np.stack([u + side * drift * thick / 2, v], axis=1)
+    row, channel, share = _pieces((middle + half) / pitch - run / 2, run, np.rint(2 * half / pitch))
     path = thick * np.sqrt(1 + slope_u**2 + slope_v**2)
-    charge = length * path[row] * rng.normal(1.0, CHARGE_SPREAD, row.size).clip(0.2)
+    charge = share * path[row] * rng.normal(1.0, CHARGE_SPREAD, row.size).clip(0.2)
     value = np.where(analog[row], charge, 1.0)
     total = np.bincount(row, value, len(module))
     centre = np.stack([np.bincount(row, value * (channel[:, i] + 0.5), len(module)) / total for i in (0, 1)], axis=1)
     measured = centre * pitch - half
     measured[:, 0] -= side * drift * thick
     return Readout(place(measured[:, 0], measured[:, 1], module, lookup), row, channel, value)
+
+
+def _pieces(start: np.ndarray, run: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Hit row, channels and share of the path of every channel a path meets; all [hits, 2] in units of channels."""
+    borders = np.abs(np.floor(start + run) - np.floor(start)).sum(axis=1).astype(np.int64)
+    offset = np.concatenate([[0], np.cumsum(borders + 1)])
+    row, channel, share = np.zeros(offset[-1], np.int64), np.zeros((offset[-1], 2), np.int64), np.zeros(offset[-1])
+    _walk(start, run, size, offset, row, channel, share)
+    kept = share > 0
+    return row[kept], channel[kept], share[kept]
 
 
 def _slopes(momentum: np.ndarray, module: np.ndarray, lookup: Lookup) -> tuple[np.ndarray, np.ndarray]:
@@ -111,46 +123,37 @@ def _noise(rng: np.random.Generator, count: int, lookup: Lookup) -> tuple[np.nda
 
 @numba.njit(cache=True)
 def _walk(
-    start_u: np.ndarray, start_v: np.ndarray, run_u: np.ndarray, run_v: np.ndarray, pitch: np.ndarray, half: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cut each path at the borders of its channels: hit row, channels and share of the path of each piece on the module."""
-    room = 4 * len(run_u) + 64
-    row, channel, share = np.empty(room, np.int64), np.empty((room, 2), np.int64), np.empty(room)
-    n = 0
-    for i in range(len(run_u)):
-        columns, rows = np.rint(2 * half[i, 0] / pitch[i, 0]), np.rint(2 * half[i, 1] / pitch[i, 1])
-        a, b = (start_u[i] + half[i, 0]) / pitch[i, 0], (start_v[i] + half[i, 1]) / pitch[i, 1]
-        step_a, step_b = run_u[i] / pitch[i, 0], run_v[i] / pitch[i, 1]
-        first, t = n, 0.0
-        ca, cb = np.floor(a), np.floor(b)
-        while t < 1:
+    start: np.ndarray,
+    run: np.ndarray,
+    size: np.ndarray,
+    offset: np.ndarray,
+    row: np.ndarray,
+    channel: np.ndarray,
+    share: np.ndarray,
+) -> None:
+    """Cut each path at the borders of its channels; a piece off the module keeps the share 0.
+
+    start, run [hits, 2]: first end and extent of the path in channels; size [hits, 2]: channels of the module; offset: first
+    row of each hit in the outputs, which have room for one piece per border crossed and one more.
+    """
+    for i in range(len(start)):
+        a, b, step_a, step_b = start[i, 0], start[i, 1], run[i, 0], run[i, 1]
+        ca, cb = math.floor(a), math.floor(b)
+        t, kept = 0.0, False
+        for n in range(offset[i], offset[i + 1]):
             to_a = ((ca + 1 if step_a > 0 else ca) - a) / step_a if step_a != 0 else 2.0
             to_b = ((cb + 1 if step_b > 0 else cb) - b) / step_b if step_b != 0 else 2.0
             end = min(to_a, to_b, 1.0)
-            if end > t and 0 <= ca < columns and 0 <= cb < rows:
-                if n == room:
-                    room *= 2
-                    row, channel, share = _grow(row, room), _grow(channel, room), _grow(share, room)
-                row[n], channel[n, 0], channel[n, 1], share[n] = i, int(ca), int(cb), end - t
-                n += 1
-            t = end
+            row[n], channel[n, 0], channel[n, 1] = i, ca, cb
+            if end > t and 0 <= ca < size[i, 0] and 0 <= cb < size[i, 1]:
+                share[n], kept = end - t, True
+            t = max(t, end)
             if to_a <= to_b:
                 ca += 1 if step_a > 0 else -1
             else:
                 cb += 1 if step_b > 0 else -1
-        if n == first:  # drifted off the rim: the channel of the rim that is next to the path's middle
-            if n == room:
-                room *= 2
-                row, channel, share = _grow(row, room), _grow(channel, room), _grow(share, room)
-            row[n], share[n] = i, 1.0
-            channel[n, 0] = int(min(max(a + step_a / 2, 0.0), columns - 1))
-            channel[n, 1] = int(min(max(b + step_b / 2, 0.0), rows - 1))
-            n += 1
-    return row[:n].copy(), channel[:n].copy(), share[:n].copy()
-
-
-@numba.njit(cache=True)
-def _grow(values: np.ndarray, room: int) -> np.ndarray:
-    more = np.empty((room,) + values.shape[1:], values.dtype)
-    more[: len(values)] = values
-    return more
+        if not kept:  # drifted off the rim: the channel of the rim that is next to the path's middle
+            n = offset[i]
+            share[n] = 1.0
+            channel[n, 0] = int(min(max(a + step_a / 2, 0.0), size[i, 0] - 1.0))
+            channel[n, 1] = int(min(max(b + step_b / 2, 0.0), size[i, 1] - 1.0))

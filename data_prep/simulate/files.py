@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -18,6 +20,8 @@ from pcloud.tracking.detector import trackml_detector, write_detectors
 
 TABLES = ("cells", "particles", "truth", "hits")  # hits last: an event is complete when its hits are there
 FIRST_EVENT = 1000
+RECIPE = "simulation.json"  # what the events of a folder were made from; another recipe needs another folder
+VERSION = 1  # raised whenever the same arguments give other events
 
 
 def simulate(
@@ -36,7 +40,7 @@ def simulate(
 
     An event depends on its id, `pileup`, `seed` and `phase` alone: not on the number of workers nor on the other events.
     progress(done, to do) is called after each event made. Returns the hits files. Raises ValueError on bad arguments, OSError
-    on a full disk; neither they nor Ctrl-C leave a half-written file.
+    on a full disk; neither they nor Ctrl-C leave a half-written file. A folder whose events have another recipe is refused.
     """
     check(pileup=pileup, phase=phase, seed=seed, event_id=first_event)
     if events < 1:
@@ -44,6 +48,7 @@ def simulate(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
+    _keep_recipe(folder / RECIPE, {"pileup": pileup, "phase": phase, "seed": seed, "version": VERSION})
     if not (folder / "detectors.csv").exists():
         write_detectors(folder / "detectors.csv", trackml_detector())
     wanted = range(first_event, first_event + events)
@@ -64,12 +69,29 @@ def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int
         _write(folder / _name(event_id, table, ending), event[table])
 
 
+def _keep_recipe(path: Path, recipe: dict[str, float]) -> None:
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ValueError(f"{path}: not readable as JSON; choose another folder, or remove it with its events") from None
+        if before != recipe:
+            raise ValueError(f"{path}: the events here were made with {before}, asked for are {recipe}; choose another folder")
+    else:
+        _replace(path, json.dumps(recipe).encode())
+
+
 def _write(path: Path, table: pd.DataFrame) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     digits = "%.9g" if "weight" in table or "vx" in table else "%.6g"  # so that weights recomputed from the files agree
-    compression = {"method": "gzip", "compresslevel": 4, "mtime": 0} if path.suffix == ".gz" else None
+    data = table.to_csv(index=False, float_format=digits).encode()
+    # packed here, not by pandas, which would put the temporary name into the header: same events, same bytes
+    _replace(path, gzip.compress(data, compresslevel=4, mtime=0) if path.suffix == ".gz" else data)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        table.to_csv(temporary, index=False, float_format=digits, compression=compression)
+        temporary.write_bytes(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

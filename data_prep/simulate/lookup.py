@@ -28,8 +28,12 @@ class Lookup(NamedTuple):
     envelope: np.ndarray  # [layers, 4]: range in r and range in z of its modules, mm
     distance: np.ndarray  # [r, z] from the cell's middle to the nearest layer, mm
     near: np.ndarray  # [r, z, MAX_LAYERS] layers that a step from this cell may touch, -1 = none
-    bins: np.ndarray  # [layers, 5]: is disc, phi bins, second bins, second start, second width
-    first: np.ndarray  # [layers] where the layer's cells start in `cells`
+    disc: np.ndarray  # [layers] cells run along r if true, along z if not
+    rows: np.ndarray  # [layers] cells in phi
+    columns: np.ndarray  # [layers] cells along r or z
+    start: np.ndarray  # [layers] r or z of the first cell's edge, mm
+    width: np.ndarray  # [layers] of a cell in r or z, mm
+    first: np.ndarray  # [layers] the layer's first cell
     cells: np.ndarray  # offsets into `members`
     members: np.ndarray  # module rows
 
@@ -42,8 +46,7 @@ class Lookup(NamedTuple):
         corners = _outline(centre, axes, sizes)
         envelope = _envelopes(corners, layer)
         distance, near = _map(envelope)
-        bins, first, cells, members = _layer_cells(corners, axes, layer)
-        arrays = (centre, axes, sizes, layer, envelope, distance, near, bins, first, cells, members)
+        arrays = (centre, axes, sizes, layer, envelope, distance, near, *_layer_cells(corners, axes, layer))
         return cls(*(np.ascontiguousarray(a) for a in arrays))
 
 
@@ -83,8 +86,7 @@ def _map(envelope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, ...]:
-    bins: list[tuple[float, ...]] = []
-    first: list[int] = []
+    shape: list[tuple[bool, int, int, float, float, int]] = []
     lists: list[list[int]] = []
     for number in range(layer.max() + 1):
         rows = np.flatnonzero(layer == number)
@@ -105,8 +107,11 @@ def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tu
                 start, stop = int((a - _SLACK - low) / width), int((b + _SLACK - low) / width)
                 for j in range(max(0, start), min(n_second - 1, stop) + 1):
                     cells[(i % n_phi) * n_second + j].append(int(row))
-        first.append(len(lists))
-        bins.append((float(disc), n_phi, n_second, low, width))
+        shape.append((bool(disc), n_phi, n_second, low, width, len(lists)))
         lists.extend(cells)
     offsets = np.concatenate([[0], np.cumsum([len(cell) for cell in lists])])
-    return np.array(bins), np.array(first), offsets, np.concatenate([np.array(c, dtype=np.int64) for c in lists])
+    return (
+        *(np.array(column) for column in zip(*shape, strict=True)),
+        offsets,
+        np.concatenate([np.array(c, dtype=np.int64) for c in lists]),
+    )

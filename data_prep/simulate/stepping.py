@@ -63,6 +63,12 @@ def advance(table: np.ndarray, k: float, h: float, s: np.ndarray, out: np.ndarra
 
 
 @numba.njit(cache=True)
+def copy(source: np.ndarray, target: np.ndarray) -> None:
+    for i in range(6):
+        target[i] = source[i]
+
+
+@numba.njit(cache=True)
 def between(s: np.ndarray, e: np.ndarray, h: float, t: float, out: np.ndarray) -> None:
     """State at the fraction t of a step from s to e: cubic through both ends and both directions."""
     p, q = t * t, t * t * t

@@ -13,12 +13,13 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from data_prep.simulate.crossing import cross_matter, first_module, first_surface
+from data_prep.simulate.crossing import NONE, cross_matter, first_module, first_surface
 from data_prep.simulate.lookup import CELL, REACH_R, REACH_Z, STEP, Lookup
-from data_prep.simulate.stepping import CURVE, advance, between, field_at
+from data_prep.simulate.stepping import CURVE, advance, between, copy, field_at
 
 MAX_HITS = 64  # of one particle; the half turn after which tracking ends leaves room for a third of it
 LONGEST_STEP = 60.0  # mm
+CHUNK = 4096  # particles carried at once, to bound the memory of their hits
 LOWEST_PT = 0.15  # GeV; official: softer particles are dropped where they next meet matter
 GRAZING = 0.1  # cosine of the crossing angle; official: nothing is read out below
 
@@ -51,10 +52,16 @@ def transport(
 
     Zeros in `layers` and an empty `surfaces` switch all effects of matter off.
     """
-    hits, kinematics, lost, lost_state = _carry_all(
-        position, momentum, charge.astype(np.float64), lookup, field, layers, surfaces, efficiency, rng
-    )
-    return Tracks(hits[:, 0], hits[:, 1], kinematics[:, :3], kinematics[:, 3:], lost, lost_state[:, :3], lost_state[:, 3:])
+    parts = []
+    for start in range(0, max(1, len(position)), CHUNK):
+        rows = slice(start, start + CHUNK)
+        made = _carry_all(
+            position[rows], momentum[rows], charge[rows].astype(np.float64), lookup, field, layers, surfaces, efficiency, rng
+        )
+        particle, module, state, lost, lost_state = made
+        state, lost_state = state[: len(module)], lost_state[: len(lost)]
+        parts.append((particle + start, module, state[:, :3], state[:, 3:], lost + start, lost_state[:, :3], lost_state[:, 3:]))
+    return Tracks(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 @numba.njit(cache=True)
@@ -62,8 +69,8 @@ def _layer_at(lookup: Lookup, s: np.ndarray) -> int:
     """Layer between whose modules a point lies, -1 if none."""
     r = math.sqrt(s[0] * s[0] + s[1] * s[1])
     for layer in range(lookup.envelope.shape[0]):
-        low, high, back, front = lookup.envelope[layer]
-        if low - 0.3 < r < high + 0.3 and back - 0.3 < s[2] < front + 0.3:
+        inside_r = lookup.envelope[layer, 0] - 0.3 < r < lookup.envelope[layer, 1] + 0.3
+        if inside_r and lookup.envelope[layer, 2] - 0.3 < s[2] < lookup.envelope[layer, 3] + 0.3:
             return layer
     return -1
 
@@ -92,12 +99,13 @@ def _carry(
     rng: np.random.Generator,
     modules: np.ndarray,
     states: np.ndarray,
+    n: int,
 ) -> tuple[int, float]:
-    """Carry one particle from state s; fills its hits, moves s to the end, returns their number and the momentum there.
+    """Carry one particle from state s: moves s to the end, writes its hits from row n on, returns the next free row and p.
 
-    The momentum is negative if the particle was lost to an interaction.
+    The momentum p is negative if the particle was lost to an interaction.
     """
-    n, crossed, travelled, module, surface = 0, 0, 0.0, -1, -1
+    crossed, travelled, module, surface = 0, 0.0, NONE, NONE
     end, best, point = np.empty(6), np.empty(6), np.empty(6)
     bx, by, bz = field_at(field, s[0], s[1], s[2])
     limit = math.pi * p / (CURVE * max(0.01, math.sqrt(bx * bx + by * by + bz * bz)))  # half a turn
@@ -111,33 +119,38 @@ def _carry(
         free = lookup.distance[int(r / CELL), int((s[2] + REACH_Z) / CELL)] - CELL
         h = min(max(free, STEP), LONGEST_STEP, 300.0 * p)
         advance(field, CURVE * charge / p, h, s, end)
-        m, t = -1, 2.0
+        m, t = NONE, 2.0
         if h <= STEP:
             m, t = first_module(lookup, s, end, h, module, best, point)
         i, at = first_surface(s, end, surfaces, surface)
-        module, surface = -1, -1
+        module, surface = NONE, NONE
         if i >= 0 and at < t:
             between(s, end, h, at, best)
-            s[:], surface, travelled = best, i, travelled + at * h
+            copy(best, s)
+            surface, travelled = i, travelled + at * h
             r = math.sqrt(s[0] * s[0] + s[1] * s[1])
             cosine = s[5] if surfaces[i, 0] > 0.5 else (s[0] * s[3] + s[1] * s[4]) / r
             p = cross_matter(s, p, surfaces[i, 4:], cosine, rng)
         elif m >= 0:
-            s[:], module, travelled, crossed = best, m, travelled + t * h, crossed + 1
+            copy(best, s)
+            module, travelled, crossed = m, travelled + t * h, crossed + 1
             # official: a barrel's layers are listed once, for the way (in or out) that a particle enters it, and the
             # layer where a particle starts is not listed at all
             layer = lookup.layer[m]
             if (zone and outward != (s[0] * s[3] + s[1] * s[4] > 0)) or (layer == birth and travelled < 100.0):
                 continue
-            w = lookup.axes[m, 2]
-            cosine = s[3] * w[0] + s[4] * w[1] + s[5] * w[2]
+            cosine = 0.0
+            for k in range(3):
+                cosine += s[3 + k] * lookup.axes[m, 2, k]
             if abs(cosine) > GRAZING and rng.random() < efficiency[layer]:
                 modules[n] = m
-                states[n, :3], states[n, 3:] = s[:3], p * s[3:]
+                for k in range(3):
+                    states[n, k], states[n, 3 + k] = s[k], p * s[3 + k]
                 n += 1
             p = cross_matter(s, p, layers[layer], cosine, rng)
         else:
-            s[:], travelled = end, travelled + h
+            copy(end, s)
+            travelled += h
             continue
         if p < 0 or p * math.sqrt(s[3] * s[3] + s[4] * s[4]) < LOWEST_PT:
             break
@@ -155,26 +168,24 @@ def _carry_all(
     surfaces: np.ndarray,
     efficiency: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Particle, module and state of each hit, then particle and state of each one lost; unused rows of states follow."""
     n = len(position)
-    room = 16 * n + MAX_HITS
-    hits, kinematics = np.empty((room, 2), np.int64), np.empty((room, 6))
+    owner, module, state = np.empty(n * MAX_HITS, np.int64), np.empty(n * MAX_HITS, np.int64), np.empty((n * MAX_HITS, 6))
     lost, lost_state = np.empty(n, np.int64), np.empty((n, 6))
-    n_hits = n_lost = 0
-    s, modules, states = np.empty(6), np.empty(MAX_HITS, np.int64), np.empty((MAX_HITS, 6))
+    n_hits, n_lost = NONE + 1, 0  # typed like the rows that come back, so that one version is compiled
+    s = np.empty(6)
     for particle in range(n):
-        if n_hits + MAX_HITS > room:
-            room *= 2
-            more, more_kinematics = np.empty((room, 2), np.int64), np.empty((room, 6))
-            more[:n_hits], more_kinematics[:n_hits] = hits[:n_hits], kinematics[:n_hits]
-            hits, kinematics = more, more_kinematics
-        p = math.sqrt((momentum[particle] ** 2).sum())
-        s[:3], s[3:] = position[particle], momentum[particle] / p
-        made, p = _carry(s, p, charge[particle], lookup, field, layers, surfaces, efficiency, rng, modules, states)
-        hits[n_hits : n_hits + made, 0], hits[n_hits : n_hits + made, 1] = particle, modules[:made]
-        kinematics[n_hits : n_hits + made] = states[:made]
-        n_hits += made
+        p = math.sqrt(momentum[particle, 0] ** 2 + momentum[particle, 1] ** 2 + momentum[particle, 2] ** 2)
+        for i in range(3):
+            s[i], s[3 + i] = position[particle, i], momentum[particle, i] / p
+        first = n_hits
+        n_hits, p = _carry(s, p, charge[particle], lookup, field, layers, surfaces, efficiency, rng, module, state, n_hits)
+        for hit in range(first, n_hits):
+            owner[hit] = particle
         if p < 0:
-            lost[n_lost], lost_state[n_lost, :3], lost_state[n_lost, 3:] = particle, s[:3], -p * s[3:]
+            lost[n_lost] = particle
+            for i in range(3):
+                lost_state[n_lost, i], lost_state[n_lost, 3 + i] = s[i], -p * s[3 + i]
             n_lost += 1
-    return hits[:n_hits].copy(), kinematics[:n_hits].copy(), lost[:n_lost].copy(), lost_state[:n_lost].copy()
+    return owner[:n_hits], module[:n_hits], state, lost[:n_lost], lost_state

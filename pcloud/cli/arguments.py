@@ -8,9 +8,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pcloud import __version__
 
+if TYPE_CHECKING:
+    Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -26,13 +29,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         add(verbs)
     known, rest = parser.parse_known_args(arguments)
     if rest and (known.verb != "train" or not all(one.startswith("--") and "." in one.split("=")[0] for one in rest)):
-        parser.error(f"{known.verb}: not understood: {' '.join(rest)}; see pcloud {known.verb} --help")
+        hint = "an override is written --encoder.k=8" if known.verb == "train" else f"see pcloud {known.verb} --help"
+        parser.error(f"{known.verb}: not understood: {' '.join(rest)}; {hint}")
     if known.verb == "train":
         known.overrides = [one.removeprefix("--") for one in rest]
     return known
 
 
-def _prepare(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _prepare(verbs: Verbs) -> None:
     verb = _add(verbs, "prepare", "read raw events into a store")
     verb.add_argument("kind", help="kind of source, such as trackml")
     verb.add_argument("source", type=Path, help="folder or zip of raw events, or FOLDER/event000001000 for one")
@@ -43,19 +47,21 @@ def _prepare(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb.add_argument("--overwrite", action="store_true", help="replace a store that is there")
 
 
-def _simulate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _simulate(verbs: Verbs) -> None:
     verb = _add(verbs, "simulate", "make synthetic TrackML events")
     verb.add_argument("out", type=Path, help="folder for the event files and detectors.csv")
     verb.add_argument("--events", type=int, required=True, metavar="N", help="how many")
     verb.add_argument("--pileup", type=float, required=True, metavar="MU", help="mean number of collisions in an event")
     verb.add_argument("--seed", type=int, required=True, metavar="S", help="same seed, same events")
     verb.add_argument("--phase", type=int, choices=(1, 2), default=2, help="rule for the hit weights (default 2)")
-    verb.add_argument("--first-event", type=int, default=1000, metavar="ID", help="id of the first event (default 1000)")
+    verb.add_argument(
+        "--first-event", type=int, default=1000, metavar="ID", help="id of the first event (default 1000)"
+    )
     verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
     verb.add_argument("--kind", default="trackml", help="kind of generator (default trackml)")
 
 
-def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _train(verbs: Verbs) -> None:
     verb = _add(verbs, "train", "train a model as a configuration says")
     verb.add_argument("config", type=Path, help="YAML file with the sections task, encoder, data and train")
     verb.add_argument("--run", type=Path, metavar="FOLDER", help="run folder (default: runs/ and the name of CONFIG)")
@@ -64,17 +70,21 @@ def _train(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
     verb.epilog = "--SECTION.KEY=VALUE puts a value in place of the file's, as in --encoder.k=8 --train.steps=100."
 
 
-def _evaluate(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _evaluate(verbs: Verbs) -> None:
     verb = _add(verbs, "evaluate", "measure a model on events it was not trained on")
     verb.add_argument("run", help="run folder, or a shipped model's name")
     verb.add_argument("--store", type=Path, metavar="S", help="events with truth (default: those the run held out)")
-    verb.add_argument("--out", type=Path, metavar="FOLDER", help="for report.json and report.html (default RUN/evaluation)")
-    verb.add_argument("--allow-trained-events", action="store_true", help="take trained events too, and stamp the report")
+    verb.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="for report.json and report.html (default RUN/evaluation)"
+    )
+    verb.add_argument(
+        "--allow-trained-events", action="store_true", help="take trained events too, and stamp the report"
+    )
     _allow_geometry(verb)
     verb.add_argument("--device", choices=DEVICES, default="auto")
 
 
-def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _predict(verbs: Verbs) -> None:
     verb = _add(verbs, "predict", "find tracks; reads neither truth nor particles")
     verb.add_argument("model", help="a shipped model's name, such as tracks, or a run folder")
     verb.add_argument("input", type=Path, help="store, or raw events as for prepare")
@@ -86,14 +96,14 @@ def _predict(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     verb.add_argument("--device", choices=DEVICES, default="auto")
 
 
-def _score(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _score(verbs: Verbs) -> None:
     verb = _add(verbs, "score", "the TrackML score of a submission, with efficiencies, fakes and duplicates")
     verb.add_argument("--truth", type=Path, required=True, metavar="T", help="truth csv, or a folder of events")
     verb.add_argument("--submission", type=Path, required=True, metavar="S", help="submission csv")
     verb.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def _display(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _display(verbs: Verbs) -> None:
     verb = _add(verbs, "display", "draw an event: 3-D page and x-y, r-z picture")
     verb.add_argument("event", type=Path, help="FOLDER/event000001000, a folder of one event, or a store with --event")
     verb.add_argument("--event", type=int, dest="event_id", metavar="ID", help="which event, where there are several")
@@ -104,13 +114,13 @@ def _display(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-ar
     _detectors(verb)
 
 
-def _inspect(verbs: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+def _inspect(verbs: Verbs) -> None:
     verb = _add(verbs, "inspect", "say what a store, run, model or folder of events is")
     verb.add_argument("path", help="store, run folder, shipped model's name, or raw events")
     verb.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
-def _add(verbs: argparse._SubParsersAction, name: str, words: str) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+def _add(verbs: Verbs, name: str, words: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
 
 

@@ -38,10 +38,14 @@ def display(
         raise FileNotFoundError(f"{folder}: the folder above it does not exist; make it or choose another path")
     source = Input.open(event, detectors=detectors)
     if event_id is None and len(source.ids) > 1:
-        raise ValueError(f"{event}: it holds {len(source.ids)} events; choose one with --event, such as {source.ids[0]}")
+        raise ValueError(
+            f"{event}: it holds {len(source.ids)} events; choose one with --event, such as {source.ids[0]}"
+        )
     chosen = source.chosen([event_id] if event_id is not None else None)[0]
     read = source.read(chosen, truth is None)
-    hits = pd.DataFrame({name: read.point[name] for name in ("hit_id", "x", "y", "z", "volume_id", "layer_id") if name in read.point})
+    hits = pd.DataFrame(
+        {name: read.point[name] for name in ("hit_id", "x", "y", "z", "volume_id", "layer_id") if name in read.point}
+    )
     known = _truth_of(read) if truth is None else _truth_file(truth)
     track = None if submission is None else _tracks(submission, chosen, hits)
     score = None

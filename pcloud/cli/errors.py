@@ -32,10 +32,10 @@ def guard(verb: str, action: Callable[[], None], out: object = None) -> int:
 def judge(error: BaseException, out: object = None) -> tuple[int, str]:
     """Exit status and message of a failure while writing ``out``."""
     words = " ".join(str(error).split())
-    if isinstance(error, SystemError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
-        return 130, STOPPED  # Ctrl-C came while compiled code ran, which passes it on in this disguise
     if isinstance(error, KeyboardInterrupt):
         return 130, words or STOPPED
+    if _began_with_interrupt(error):
+        return 130, STOPPED
     if isinstance(error, FileNotFoundError):
         return 2, words if error.errno is None else f"{error.filename}: no such file or folder"
     if isinstance(error, ValueError):
@@ -45,3 +45,9 @@ def judge(error: BaseException, out: object = None) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return 1, f"out of memory; {words or 'use smaller events or fewer workers'}"
     return 1, f"{type(error).__name__}: {words} (a defect of pcloud? PCLOUD_TRACEBACK=1 shows where)"
+
+
+def _began_with_interrupt(error: BaseException) -> bool:
+    """Compiled code (numba) passes Ctrl-C on as the cause of a SystemError, and others wrap that again."""
+    cause = error.__cause__ or error.__context__
+    return isinstance(error, KeyboardInterrupt) or (cause is not None and _began_with_interrupt(cause))

@@ -17,7 +17,8 @@ from pcloud import config
 from pcloud.cli.inference import Seconds, check_input, clock, infer, machine, origin, peak_memory
 from pcloud.cli.sources import Input, Progress
 from pcloud.data.event import Event
-from pcloud.metrics.tracking import EDGES, Fiducial, Particles, binned_efficiency, match, tracking_figures
+from pcloud.metrics.particles import Fiducial, Particles
+from pcloud.metrics.tracking import EDGES, binned_efficiency, match, tracking_figures
 from pcloud.pretrained import Model, fingerprint, load
 from pcloud.pretrained.files import write
 from pcloud.tasks import Rows, concatenate
@@ -63,7 +64,7 @@ def evaluate(
         "model": origin(model),
         "events": {"from": source.path.name, "ids": list(ids), "source": source.store.source if source.store else {}},
         "trained_events": trained,
-        "summary": model.task.summarize(rows),  # type: ignore[operator]
+        "summary": model.task.summarize(rows),
         **(_tracking(rows, events) if _has_tracks(rows, events) else {}),
         "seconds": seconds,
         "peak_bytes": peak_memory(),
@@ -129,12 +130,17 @@ def _page(path: Path, model: Model, report: Report) -> None:
     spent.append(["peak memory (MB)", report["peak_bytes"] / 1e6])
     sections = [
         page.Section("Notes", [page.Text(one) for one in report["notes"]]),
-        page.Section("Summary", [page.Table(("figure", "value"), rows, f"over {len(report['events']['ids'])} events, all hits in")]),
+        page.Section(
+            "Summary",
+            [page.Table(("figure", "value"), rows, f"over {len(report['events']['ids'])} events, all hits in")],
+        ),
     ]
     if "figures" in report:
         sections.append(page.figures("Tracks", report["figures"]))
         curve = binned({"double majority": report["binned"]}, note=f"Fiducial: {report['fiducial']}.")
-        sections.append(page.Section("Efficiency", [page.Picture(curve, "Efficiency by double majority, with its intervals")]))
+        sections.append(
+            page.Section("Efficiency", [page.Picture(curve, "Efficiency by double majority, with its intervals")])
+        )
     sections.append(page.Section("Cost", [page.Table(("what", "over all events"), spent, report["device"])]))
     sections.append(
         page.provenance(

@@ -27,7 +27,9 @@ def check_input(model: Model, source: Input, allow_geometry: bool = False) -> li
     """ValueError where the model cannot read these events; otherwise what must be noted beside its figures."""
     card = model.card
     if card.schema != VERSION:
-        raise ValueError(f"model {model.name} reads columns of store schema {card.schema}, this pcloud has {VERSION}: train it anew")
+        raise ValueError(
+            f"model {model.name} reads columns of store schema {card.schema}, this pcloud has {VERSION}: train it anew"
+        )
     if source.store is not None:
         schema = source.store.schema
         if lack := model.inputs.missing_from(schema.names("point")):
@@ -49,12 +51,15 @@ def check_input(model: Model, source: Input, allow_geometry: bool = False) -> li
 def infer(model: Model, event: Event, truth: bool, seconds: Seconds) -> Rows:
     """Rows of one event; the times of ``network`` and ``linking`` are added to ``seconds``. ValueError names lacking columns."""
     if lack := model.inputs.missing_from(tuple(event.point)):
-        raise ValueError(f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from")
+        raise ValueError(
+            f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from"
+        )
     with clock(seconds, "network", model.wait):
         cloud = to_cloud(event, model.inputs, truth=truth)
         output = model.network(cloud)
     with clock(seconds, "linking"):
-        return model.link(output, cloud)
+        rows: Rows = model.link(output, cloud)
+    return rows
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""``pcloud inspect``: what is this path? A store, a run, a model, raw events or a submission, told without torch.
+"""``pcloud inspect``: what is this path? A store, a run, a model or raw events, told without torch.
 
 ``inspect("store")`` returns a dict whose ``kind`` says what it is.
 """
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pcloud.cli.sources import is_store, reader
 from pcloud import config
+from pcloud.cli.sources import is_store, reader
 from pcloud.pretrained.card import Card
 from pcloud.pretrained.files import find, sha256, shipped
 
@@ -52,7 +52,14 @@ def _store(path: Path) -> Facts:
         "geometry": store.geometry,
         "columns": {
             scope: [
-                {"name": one.name, "dtype": one.dtype, "unit": one.unit, "mean": one.mean, "width": one.width, "what": one.description}
+                {
+                    "name": one.name,
+                    "dtype": one.dtype,
+                    "unit": one.unit,
+                    "mean": one.mean,
+                    "width": one.width,
+                    "what": one.description,
+                }
                 for one in store.schema.of(scope)
             ]
             for scope in SCOPES
@@ -72,7 +79,10 @@ def _run(path: Path) -> Facts:
     if (path / "split.json").is_file():
         facts["events"] = {name: len(ids) for name, ids in json.loads((path / "split.json").read_text()).items()}
     finished = (path / "model.json").is_file()
-    return {**facts, "model": _model(path) if finished else "none yet: go on with pcloud train CONFIG --run RUN --resume"}
+    return {
+        **facts,
+        "model": _model(path) if finished else "none yet: go on with pcloud train CONFIG --run RUN --resume",
+    }
 
 
 def _model(path: str | Path) -> Facts:
@@ -110,7 +120,8 @@ def _raw(path: Path) -> Facts:
     except ValueError as error:
         raise ValueError(f"{path}: neither a store, a run, a model nor raw events ({error})") from None
     tables = {
-        name: {"rows": len(table), "columns": list(table.columns)} for name, table in source.read_event(path, ids[0]).items()
+        name: {"rows": len(table), "columns": list(table.columns)}
+        for name, table in source.read_event(path, ids[0]).items()
     }
     return {
         "kind": "raw events",

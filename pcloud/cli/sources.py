@@ -58,7 +58,14 @@ def simulate(
     ``pileup`` is the mean number of collisions, ``phase`` the rule of the hit weights. ``kind``: see pcloud.generators.
     """
     made: list[Path] = config.find("generator", kind, {}, "generator")(
-        out, events=events, pileup=pileup, seed=seed, phase=phase, first_event=first_event, workers=workers, progress=progress
+        out,
+        events=events,
+        pileup=pileup,
+        seed=seed,
+        phase=phase,
+        first_event=first_event,
+        workers=workers,
+        progress=progress,
     )
     return made
 

@@ -74,7 +74,9 @@ def train(
     return folder
 
 
-def card(chosen: Config, store: Store, training: Training | None = None, figures: dict[str, float] | None = None) -> Card:
+def card(
+    chosen: Config, store: Store, training: Training | None = None, figures: dict[str, float] | None = None
+) -> Card:
     """The card of a model of this configuration for the events of this store; without ``training`` that of untrained weights."""
     from pcloud.train.versions import commit
 

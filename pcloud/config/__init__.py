@@ -17,8 +17,8 @@ from pcloud.config.text import MAX_BYTES, SECTIONS, dump, load, override, plain
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
-    from pcloud.tasks import Task
     from pcloud.train import TrainOptions
 
 Options = dict[str, Any]
@@ -110,16 +110,21 @@ def check_model(task: Options, encoder: Options, where: str) -> tuple[Options, O
     from pcloud.tasks import TASKS
 
     checked = []
-    for section, options, builtin, given in (("task", task, TASKS, "encoder"), ("encoder", encoder, ENCODERS, "in_channels")):
+    for section, options, builtin, given in (
+        ("task", task, TASKS, "encoder"),
+        ("encoder", encoder, ENCODERS, "in_channels"),
+    ):
         if not isinstance(options.get("name"), str):
-            raise ValueError(f"{where}: {section}.name: nothing came, expected one of {', '.join(names(section, builtin))}")
+            raise ValueError(
+                f"{where}: {section}.name: nothing came, expected one of {', '.join(names(section, builtin))}"
+            )
         kind = find(section, options["name"], builtin, f"{where}: {section}.name")
         rest = {key: value for key, value in options.items() if key != "name"}
         checked.append({"name": options["name"], **check(kind, rest, f"{where}: {section}", skip={given})})
     return checked[0], checked[1]
 
 
-def build(task: Options, encoder: Options, in_channels: int, moments: Moments | None = None) -> Task:
+def build(task: Options, encoder: Options, in_channels: int, moments: Moments | None = None) -> nn.Module:
     """The task on its encoder, untrained, from two checked sections; ``moments``: mean and width [channels] of the features."""
     import torch
 
@@ -131,4 +136,4 @@ def build(task: Options, encoder: Options, in_channels: int, moments: Moments | 
     if moments is not None:
         backbone.standardize.set(*(torch.as_tensor(one, dtype=torch.float32) for one in moments))
     head = find("task", task["name"], TASKS, "task.name")
-    return cast("Task", head(backbone, **{key: value for key, value in task.items() if key != "name"}))
+    return cast("nn.Module", head(backbone, **{key: value for key, value in task.items() if key != "name"}))

@@ -25,12 +25,14 @@ def check(kind: type, options: Mapping[str, Any], where: str, skip: Iterable[str
 
     skipped = set(skip)
     place, _, section = where.rpartition(": ")
-    hints = typing.get_type_hints(kind.__init__)
+    hints = typing.get_type_hints(kind.__init__)  # type: ignore[misc]
     parameters = {name: one for name, one in inspect.signature(kind).parameters.items() if name not in skipped}
     known_keys(options, list(parameters), place, section + ".")
     for name, parameter in parameters.items():
         if not _is_plain(hints.get(name, object)):
-            raise ValueError(f"{place}: {section}: option {name} of {kind.__name__} is not typed as plain numbers, names or lists")
+            raise ValueError(
+                f"{place}: {section}: option {name} of {kind.__name__} is not typed as plain numbers, names or lists"
+            )
         if parameter.default is inspect.Parameter.empty and name not in options:
             raise ValueError(f"{place}: {section}.{name}: nothing came, {_words(hints[name])} expected")
     parser = ArgumentParser(exit_on_error=False)
@@ -57,7 +59,7 @@ def known_keys(options: Mapping[str, Any], allowed: Sequence[str], where: str, p
 
 
 def nearest(word: str, known: Sequence[str]) -> str:
-    """"; did you mean X?" where a known word is close, else nothing."""
+    """ "; did you mean X?" where a known word is close, else nothing."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

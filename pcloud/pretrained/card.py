@@ -102,7 +102,7 @@ def _typed(kind: type, raw: Any, path: Path) -> Any:
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    inner = getattr(hint, "__args__", ())
+    inner: Any = getattr(hint, "__args__", ())
     if getattr(hint, "__origin__", None) is list:
         return isinstance(value, list) and all(_fits(one, inner[0]) for one in value)
     if getattr(hint, "__origin__", None) is dict:

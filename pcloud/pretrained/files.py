@@ -48,7 +48,9 @@ def find(name: str | Path) -> Files:
         known = ", ".join(shipped()) or "none"
         raise FileNotFoundError(f"{name}: {why}, and no shipped model has this name; shipped models: {known}")
     if not files.weights.is_file():
-        raise FileNotFoundError(f"{files.weights}: the weights are missing beside the card; fetch or write the model again")
+        raise FileNotFoundError(
+            f"{files.weights}: the weights are missing beside the card; fetch or write the model again"
+        )
     return files
 
 
@@ -75,7 +77,9 @@ def check_header(path: Path, expected: Mapping[str, Sequence[int]]) -> None:
     end = 0
     for name, (dtype, shape, first, last) in sorted(found.items(), key=lambda item: item[1][2:]):
         if shape != list(expected[name]):
-            raise ValueError(f"{path}: weight {name} has shape {shape}, the model of its card expects {list(expected[name])}")
+            raise ValueError(
+                f"{path}: weight {name} has shape {shape}, the model of its card expects {list(expected[name])}"
+            )
         if first != end or last - first != prod(shape) * BYTES.get(dtype, -1):
             raise ValueError(f"{path}: weight {name} lies at bytes {first} to {last}; not a weights file pcloud wrote")
         end = last

@@ -42,7 +42,9 @@ class Model:
         for name, table in (("pos", cloud.pos), ("feat", cloud.feat)):
             columns = getattr(self.inputs, name)
             if table.shape[1] != len(columns):
-                raise ValueError(f"{name} has {table.shape[1]} columns; model {self.name} reads {len(columns)}: {', '.join(columns)}")
+                raise ValueError(
+                    f"{name} has {table.shape[1]} columns; model {self.name} reads {len(columns)}: {', '.join(columns)}"
+                )
         with self._limits(cloud):
             return self.task(cloud.without_truth().to(self.device))
 
@@ -62,11 +64,15 @@ class Model:
         try:
             yield
         except torch.OutOfMemoryError:
-            raise ValueError(f"{cloud.points} points need more memory than {self.device} has; use --device cpu") from None
+            raise ValueError(
+                f"{cloud.points} points need more memory than {self.device} has; use --device cpu"
+            ) from None
         except (NotImplementedError, TypeError) as error:
             if self.device != "mps":
                 raise
-            raise ValueError(f"{self.device} lacks an operation: {str(error).splitlines()[0]}; use --device cpu") from error
+            raise ValueError(
+                f"{self.device} lacks an operation: {str(error).splitlines()[0]}; use --device cpu"
+            ) from error
 
 
 def choose(device: str) -> str:
@@ -90,11 +96,13 @@ def load(name: str | Path, device: Device | str = "auto") -> Model:
     chosen = choose(device)
     task, encoder = config.check_model(card.task, card.encoder, str(found.card))
     with torch.device("meta"):  # shapes alone: a card cannot make us take memory that its weights file does not have
-        shapes = {key: list(value.shape) for key, value in _module(task, encoder, card).state_dict().items()}
+        shapes = {
+            key: list(value.shape) for key, value in config.build(task, encoder, len(card.feat)).state_dict().items()
+        }
     files.check_header(found.weights, shapes)
     if files.sha256(found.weights) != card.sha256:
         raise ValueError(f"{found.weights}: its sha256 is not the one of its card; fetch or write the model again")
-    made = _module(task, encoder, card)
+    made = config.build(task, encoder, len(card.feat))
     made.load_state_dict(safetensors.torch.load_file(found.weights))
     return Model(found.name, made, card, chosen)
 
@@ -109,10 +117,3 @@ def save(target: str | Path, task: nn.Module, card: Card) -> Path:
     files.write(out.weights, safetensors.torch.save(weights))
     files.write(out.card, replace(card, sha256=files.sha256(out.weights)).to_json().encode())
     return out.card
-
-
-def _module(task: dict[str, Any], encoder: dict[str, Any], card: Card) -> nn.Module:
-    made = config.build(task, encoder, len(card.feat))
-    assert isinstance(made, nn.Module)
-    return made
-

@@ -19,6 +19,7 @@ IDS = ("volume_id", "layer_id", "module_id")
 CENTRE = ("cx", "cy", "cz")
 ROTATION = tuple(f"rot_{axis}{local}" for axis in "xyz" for local in "uvw")
 SIZES = ("module_t", "module_minhu", "module_maxhu", "module_hv", "pitch_u", "pitch_v")
+LARGEST = 200_000_000  # characters of a detectors table: a packed file may not fill the memory
 COLUMNS = IDS + CENTRE + ROTATION + SIZES
 
 Sensor = tuple[float, float, float, float, float, float]  # as SIZES, mm
@@ -147,9 +148,12 @@ def read_detectors(path: str | os.PathLike[str]) -> Table:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()
+            text = file.read(LARGEST + 1)
     except (EOFError, gzip.BadGzipFile, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable csv ({error}); fetch or copy the file again") from None
+    if len(text) > LARGEST:
+        raise ValueError(f"{path}: more than {LARGEST // 10**6} MB of text; the official table of modules has 2 MB")
+    lines = text.splitlines()
     if len(lines) < 2:
         raise ValueError(f"{path}: no modules in it, expected a header and one row per module")
     header = [name.strip().strip('"') for name in lines[0].split(",")]
