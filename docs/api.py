@@ -89,7 +89,8 @@ def _stub(node: Defined, source: list[str]) -> list[str]:
 
 def _first(node: ast.stmt) -> int:
     """The first line of a statement, its decorators included."""
-    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(one.lineno for one in decorators)])
 
 
 if __name__ == "__main__":

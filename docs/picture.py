@@ -21,7 +21,7 @@ EVENT = {"events": 1, "pileup": 1, "seed": 16}
 def draw(model: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        cli.simulate(place / "raw", **EVENT)  # type: ignore[arg-type]
+        cli.simulate(place / "raw", **EVENT)
         cli.predict(model, place / "raw", place / "found.csv", device="cpu")
         made = cli.display(place / "raw", submission=place / "found.csv", out=place, html=False)
         whole = Image.open(made[0]).convert("RGB")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pcloud import config
 from pcloud.cloud import PointCloud
 from pcloud.config.text import override
+from pcloud.tasks import TASKS
 
 SHORT = """\
 task: {name: tracking}
@@ -29,7 +31,8 @@ def written(folder: Path, text: str) -> Path:
 
 def test_defaults_come_from_the_signatures(tmp_path: Path) -> None:
     read = config.read(written(tmp_path, SHORT))
-    assert read.task == {"name": "tracking", "finder": "edges", "threshold": 0.5, "max_hits": 20}
+    defaults = {name: one.default for name, one in inspect.signature(TASKS["tracking"]).parameters.items() if name != "encoder"}
+    assert read.task == {"name": "tracking", **defaults}
     assert read.encoder["channels"] == 8 and read.encoder["k"] == 16
     assert read.data.pos == ("x", "y", "z") and read.data.validation == 0.1
     assert read.train.rate == 1e-3
@@ -57,34 +60,27 @@ def test_overrides_take_the_place_of_the_file(tmp_path: Path) -> None:
     assert (read.encoder["name"], read.encoder["k"], read.data.pos) == ("dgcnn", 5, ("x", "y"))
 
 
+TASK, ENCODER, DATA = "task: {name: tracking}\n", "encoder: {name: dgcnn}\n", "data: {store: s}\n"
 MISTAKES = {
-    "task: {name: tracking}\nencoder: {name: interaction, chanels: 8}\ndata: {store: s}": (
-        "key encoder.chanels: unknown; did you mean channels?"
-    ),
-    "task: {name: tracking}\nencoder: {name: interaction, channels: many}\ndata: {store: s}": (
-        "encoder.channels: 'many' came, int expected"
-    ),
-    "task: {name: tracking}\nencoder: {name: interaction, channels: 1.5}\ndata: {store: s}": (
-        "encoder.channels: 1.5 came, int expected"
-    ),
-    "task: {name: tracking}\nencoder: {name: interaction, channels: true}\ndata: {store: s}": (
-        "encoder.channels: True came, int expected"
-    ),
-    "task: {name: tracking, finder: edge}\nencoder: {name: interaction}\ndata: {store: s}": (
-        "task.finder: 'edge' came, one of edges, embedding, condensation expected; did you mean edges?"
-    ),
-    "task: {name: tracking}\nencoder: {name: interacton}\ndata: {store: s}": (
+    TASK + DATA + "encoder: {name: dgcnn, chanels: 8}": "key encoder.chanels: unknown; did you mean channels?",
+    TASK + DATA + "encoder: {name: dgcnn, channels: many}": "encoder.channels: 'many' came, int expected",
+    TASK + DATA + "encoder: {name: dgcnn, channels: 1.5}": "encoder.channels: 1.5 came, int expected",
+    TASK + DATA + "encoder: {name: dgcnn, channels: true}": "encoder.channels: True came, int expected",
+    TASK + DATA + "encoder: {k: 3}": "encoder.name: nothing came, expected one of deepsets",
+    TASK + DATA + "encoder: {name: interacton}": (
         "encoder.name: 'interacton' came, expected one of deepsets, dgcnn, gravnet, interaction; did you mean interaction?"
     ),
-    "task: {name: tracking}\nencoder: {k: 3}\ndata: {store: s}": "encoder.name: nothing came, expected one of deepsets",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {}": "data.store: nothing came, str expected",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s, pos: x}": "data.pos: 'x' came, a list of str expected",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s, validation: 2}": "data.validation: 2.0 came, a share",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s}\ntrain: {steps: 0}": "train.steps: 0 came, 1 or more expected",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s}\ntrain: {step: 9}": "key train.step: unknown; did you mean steps?",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s}\ntrian: {steps: 1}": "key trian: unknown; did you mean train?",
-    "task: {name: tracking}\nencoder: {name: dgcnn}\ndata: {store: s}\ntrain: 3": "train: 3 came, keys and values expected",
-    "task: {name: tracking}\ntask: {name: tracking}": "key task comes twice",
+    ENCODER + DATA + "task: {name: tracking, finder: edge}": (
+        "task.finder: 'edge' came, one of edges, embedding, condensation expected; did you mean edges?"
+    ),
+    TASK + ENCODER + "data: {}": "data.store: nothing came, str expected",
+    TASK + ENCODER + "data: {store: s, pos: x}": "data.pos: 'x' came, a list of str expected",
+    TASK + ENCODER + "data: {store: s, validation: 2}": "data.validation: 2.0 came, a share",
+    TASK + ENCODER + DATA + "train: {steps: 0}": "train.steps: 0 came, 1 or more expected",
+    TASK + ENCODER + DATA + "train: {step: 9}": "key train.step: unknown; did you mean steps?",
+    TASK + ENCODER + DATA + "trian: {steps: 1}": "key trian: unknown; did you mean train?",
+    TASK + ENCODER + DATA + "train: 3": "train: 3 came, keys and values expected",
+    TASK + TASK: "key task comes twice",
     "task: {name: tracking, name: tracking}": "key name comes twice",
     "- a list": "list came, the sections task, encoder, data, train expected",
     "task: {name: [": "not YAML",

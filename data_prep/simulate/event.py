@@ -33,7 +33,7 @@ Event = dict[str, pd.DataFrame]
 def simulate_event(event_id: int, *, pileup: float, seed: int, phase: int = 2, detector: Table | None = None) -> Event:
     """Tables `hits`, `cells`, `particles`, `truth` (TrackML columns; mm, GeV) of event `event_id`.
 
-    pileup: mean number of soft vertices (challenge: 200; about 10 gives an event of 5,000 hits). phase: 1 training (short beam
+    pileup: mean number of soft vertices (challenge: 200; 8 gives about 5,500 hits). phase: 1 training (short beam
     spot, constant noise, weights for all particles) or 2 throughput (long beam spot, 15 % noise, no weight for secondaries).
     detector: a table of `pcloud.tracking.detector`, the TrackML one if None. Raises ValueError as `check` does.
     """
@@ -110,7 +110,7 @@ def _follow(rng: np.random.Generator, first: Particles, apparatus: Apparatus) ->
         offset += len(now)
         if generation == MAX_GENERATION or not len(tracks.lost):
             break
-        generations.append(secondaries(rng, now.take(tracks.lost), tracks.lost_position, taken))
+        generations.append(secondaries(rng, now.take(tracks.lost), tracks.lost_position, tracks.lost_momentum, taken))
     return Particles.join(generations), Tracks(*(np.concatenate(column) for column in zip(*results, strict=True)))
 
 

@@ -48,9 +48,11 @@ def simulate(
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
-    _keep_recipe(folder / RECIPE, {"pileup": pileup, "phase": phase, "seed": seed, "version": VERSION})
+    recipe = {"pileup": pileup, "phase": phase, "seed": seed, "version": VERSION}
+    _same_recipe(folder / RECIPE, recipe)
     if not (folder / "detectors.csv").exists():
         write_detectors(folder / "detectors.csv", trackml_detector())
+    _replace(folder / RECIPE, json.dumps(recipe).encode())
     wanted = range(first_event, first_event + events)
     todo = [e for e in wanted if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
     make = partial(_write_event, folder, ending, pileup, seed, phase)
@@ -69,16 +71,15 @@ def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int
         _write(folder / _name(event_id, table, ending), event[table])
 
 
-def _keep_recipe(path: Path, recipe: dict[str, float]) -> None:
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise ValueError(f"{path}: not readable as JSON; choose another folder, or remove it with its events") from None
-        if before != recipe:
-            raise ValueError(f"{path}: the events here were made with {before}, asked for are {recipe}; choose another folder")
-    else:
-        _replace(path, json.dumps(recipe).encode())
+def _same_recipe(path: Path, recipe: dict[str, float]) -> None:
+    if not path.exists():
+        return
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise ValueError(f"{path}: not readable as JSON; choose another folder, or remove it with its events") from None
+    if before != recipe:
+        raise ValueError(f"{path}: the events here were made with {before}, asked for are {recipe}; choose another folder")
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -27,6 +27,7 @@ _SPRAY = np.array([0.11, 0.362, 0.344, 0.144, 0.029, 0.011])  # visible secondar
 _SOFT_LEVEL = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1])
 _SOFT_P = np.array([0.101, 0.126, 0.142, 0.19, 0.272, 0.379, 0.472, 0.55, 2.0, 4.0])
 
+_SOFTEST_ALONG, _KICK = 0.5, 0.2  # GeV: faster secondaries keep their parent's direction but for a kick of this width
 _KAONS = (0.1, 0.3, 0.5, 0.8, 1.5, 5.0), (0.03, 0.06, 0.09, 0.12, 0.18, 0.2)  # pT (GeV), share of kaons; from 430 particles
 _PROTONS = (0.1, 0.3, 0.5, 0.8, 1.5, 5.0), (0.015, 0.025, 0.035, 0.07, 0.12, 0.14)
 
@@ -164,23 +165,32 @@ def _number(rng: np.random.Generator, particles: Particles) -> Particles:
 
 
 def secondaries(
-    rng: np.random.Generator, parents: Particles, position: np.ndarray, taken: dict[tuple[int, int, int], int]
+    rng: np.random.Generator,
+    parents: Particles,
+    position: np.ndarray,
+    momentum: np.ndarray,
+    taken: dict[tuple[int, int, int], int],
 ) -> Particles:
-    """What leaves each interaction: a few soft pions and protons in any direction, those above 0.1 GeV in pT.
+    """What leaves each interaction: a few soft pions and protons in any direction, the rare fast ones along the parent.
 
-    parents: the particle lost at each position [n, 3] (mm); `taken` counts the secondary numbers
-    given so far per (vertex, primary, generation) and is updated.
+    parents: the particle lost at each position [n, 3] (mm) with momentum [n, 3] (GeV); all made have pT > 0.1 GeV. `taken`
+    counts the secondary numbers given so far per (vertex, primary, generation) and is updated.
     """
-    count = rng.choice(_SPRAY.size, len(parents), p=_SPRAY)
-    row = np.repeat(np.arange(len(parents)), count)
+    row = np.repeat(np.arange(len(parents)), rng.choice(_SPRAY.size, len(parents), p=_SPRAY))
     made = parents.take(row)
     n = len(made)
+    available = np.linalg.norm(momentum[row], axis=1)
     size = np.interp(rng.random(n), _SOFT_LEVEL, _SOFT_P)
-    made.position, made.momentum = position[row], _isotropic(rng, n, np.sqrt(1 - (_FIDUCIAL_PT / size) ** 2)) * size[:, None]
+    size = np.where(size < np.maximum(available, _SOFTEST_ALONG), size, _SOFTEST_ALONG / 2)
+    soft = _isotropic(rng, n, np.sqrt(1 - (_FIDUCIAL_PT / size) ** 2)) * size[:, None]
+    along = momentum[row] * (size / available)[:, None] + rng.normal(0, _KICK, (n, 3))
+    made.position = position[row]
+    made.momentum = np.where((size < _SOFTEST_ALONG)[:, None], soft, along)
     proton = rng.random(n) < 0.47
     made.charge = np.where(proton, 1, rng.choice([-1, 1], n))
     made.species = np.where(proton, 2212, 211) * made.charge
     made.generation = made.generation + 1
+    made = made.take(np.hypot(made.momentum[:, 0], made.momentum[:, 1]) > _FIDUCIAL_PT)
     number = np.zeros(len(made), np.int64)
     for i, key in enumerate(zip(made.vertex.tolist(), made.primary.tolist(), made.generation.tolist(), strict=True)):
         taken[key] = number[i] = taken.get(key, 0) + 1

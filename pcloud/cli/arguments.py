@@ -14,6 +14,7 @@ from pcloud import __version__
 
 if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
+CUTS = "task.threshold of the configuration"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -66,6 +67,7 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument("config", type=Path, help="YAML file with the sections task, encoder, data and train")
     verb.add_argument("--run", type=Path, metavar="FOLDER", help="run folder (default: runs/ and the name of CONFIG)")
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run folder")
+    verb.add_argument("--cuts", default=CUTS, metavar="TEXT", help="for the card: on which events the thresholds were chosen")
     verb.add_argument("--print_config", action="store_true", help="print the configuration with all defaults, and end")
     verb.epilog = "--SECTION.KEY=VALUE puts a value in place of the file's, as in --encoder.k=8 --train.steps=100."
 

@@ -54,7 +54,7 @@ def train(given: Namespace) -> None:
 
         print(config.read(given.config, given.overrides).to_yaml(), end="")
         return
-    folder = cli.train(given.config, run=given.run, resume=given.resume, overrides=given.overrides)
+    folder = cli.train(given.config, run=given.run, resume=given.resume, overrides=given.overrides, cuts=given.cuts)
     print(f"{folder}: model.safetensors and model.json; next: pcloud evaluate {folder}")
 
 

@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from pcloud import __version__, config
+from pcloud.cli.arguments import CUTS
 from pcloud.config import Config
 from pcloud.data.event import Inputs
 from pcloud.data.schema import VERSION
@@ -19,7 +20,6 @@ from pcloud.data.store import Store
 from pcloud.pretrained import Card, Training, fingerprint, save
 from pcloud.pretrained.files import write
 
-CUTS = "task.threshold of the configuration"
 
 
 def train(

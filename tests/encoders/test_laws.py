@@ -206,7 +206,7 @@ def test_half_precision(name: str) -> None:
 @every
 @pytest.mark.slow
 def test_compiled_gives_the_same_numbers(name: str) -> None:
-    """What torch.compile captures of the encoder; PCLOUD_COMPILE=inductor also generates and compiles its C++, in a minute each."""
+    """As torch.compile captures it; with PCLOUD_COMPILE=inductor also as C++ that it writes and compiles, a minute each."""
     encoder, cloud = build(name), cloud_of([9, 0, 1, 12])
     torch.compiler.reset()
     compiled = torch.compile(encoder, backend=os.environ.get("PCLOUD_COMPILE", "aot_eager"))

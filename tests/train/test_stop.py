@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ import pytest
 import toy_training as toy
 
 from pcloud.train import checkpoint
+from pcloud.train.stop import in_worker
 
 
 def wait_for_rows(run: Path, rows: int) -> None:
@@ -19,6 +21,21 @@ def wait_for_rows(run: Path, rows: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError("the run logs nothing")
+
+
+def _worker_that_is_signalled() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)  # as forked from a process that handles both
+    in_worker(0)
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_loader_workers_outlive_ctrl_c_but_can_be_ended() -> None:
+    process = multiprocessing.get_context("fork").Process(target=_worker_that_is_signalled)
+    process.start()
+    process.join(30)
+    assert process.exitcode == -signal.SIGTERM
 
 
 @pytest.mark.slow
