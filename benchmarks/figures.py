@@ -1,6 +1,7 @@
 """Pages quote figures from results.json by blocks that this writes, so that no figure is typed by hand or goes stale.
 
-``python -m benchmarks.figures`` fills every ``<!-- figures:NAME -->`` ... ``<!-- /figures -->`` and writes RESULTS.md.
+``python -m benchmarks.figures`` fills every ``<!-- figures:NAME -->`` ... ``<!-- /figures -->`` and writes RESULTS.md;
+``<!-- figures:NAME only score, memory -->`` quotes the lines with one of these words (RESULTS.md always has all).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from benchmarks import record
 
 ROOT = Path(__file__).resolve().parent.parent
 SUMMARY = ROOT / "benchmarks" / "RESULTS.md"
-BLOCK = re.compile(r"(<!-- figures:([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- figures:([\w-]+)(?: only ([^\n]+?))? -->\n).*?(<!-- /figures -->)", re.DOTALL)
 HEAD = """\
 # Results
 
@@ -38,18 +39,29 @@ def made(results: Results) -> dict[Path, str]:
 
 def quoted(text: str) -> list[str]:
     """Names of the entries that a page quotes."""
-    return [name for _, name, _ in BLOCK.findall(text)]
+    return [match[2] for match in BLOCK.finditer(text)]
 
 
 def fill(text: str, newest: dict[str, dict[str, Any]]) -> str:
     """The page with each block made anew; one without an entry says that it was not measured."""
 
     def block(match: re.Match[str]) -> str:
-        opening, name, closing = match.groups()
-        lines = table(newest[name]) if name in newest else [f"*Not measured yet (`{name}`).*"]
+        opening, name, only, closing = match.groups()
+        lines = [f"*Not measured yet (`{name}`).*"]
+        if name in newest:
+            lines = table(chosen(newest[name], only.split(", ")) if only else newest[name])
         return opening + "\n".join(lines) + f"\n{closing}"
 
     return BLOCK.sub(block, text)
+
+
+def chosen(entry: dict[str, Any], words: list[str]) -> dict[str, Any]:
+    """The entry with the figures alone whose label holds one of the words; ValueError for a word that none holds."""
+    for word in words:
+        if not any(word in label for label in entry["figures"]):
+            raise ValueError(f"figures:{entry['name']}: no label holds {word!r}; there are: {', '.join(entry['figures'])}")
+    kept = {label: one for label, one in entry["figures"].items() if any(word in label for word in words)}
+    return {**entry, "figures": kept}
 
 
 def table(entry: dict[str, Any], whole: bool = False) -> list[str]:

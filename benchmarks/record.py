@@ -41,9 +41,9 @@ class Figure:
     cuts: str = ""
 
     def __post_init__(self) -> None:
-        for number in (self.value, self.low, self.high):
-            if number is not None and not math.isfinite(number):
-                raise ValueError(f"figure {self.value} [{self.low}, {self.high}]: finite numbers expected")
+        numbers = [one for one in (self.value, self.low, self.high) if one is not None]
+        if self.value is None or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"figure {self.value} [{self.low}, {self.high}]: finite numbers expected")
         if (self.low is None) != (self.high is None) or (self.low is not None and not self.interval):
             raise ValueError(f"figure {self.value}: low, high and the name of the interval belong together")
 

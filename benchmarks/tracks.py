@@ -82,7 +82,8 @@ def synthetic(folder: Path) -> None:
         result = score(raw, submission)
         figures = {label: Figure.of(one) for label, one in result["figures"].items()}
         error = result["score_error"]
-        whole = Figure(result["score"], "", result["score"] - error, result["score"] + error, f"standard error of {events} events")
+        low, high = result["score"] - error, result["score"] + error
+        whole = Figure(result["score"], "", low, high, f"standard error of {events} events")
         record(
             f"tracks-synthetic-{name}",
             {"TrackML score": whole, **figures, **cost(made, events)},

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,6 +153,17 @@ def _prepared(raw: RawEvent, detectors: Table | None, truth: bool = True) -> Eve
         raise ValueError(f"{raw.files['hits']}: {error}") from error
 
 
+def _synthetic(source: Path) -> dict[str, Any]:
+    """What the simulator says of a folder that it made, so that figures from these events are marked as synthetic."""
+    file = (source if source.is_dir() else source.parent) / "simulation.json"
+    if not file.is_file():
+        return {}
+    try:
+        return {"synthetic": True, "series": json.loads(file.read_text(encoding="utf-8"))}
+    except ValueError:
+        return {"synthetic": True}
+
+
 def prepare(
     source: PathLike,
     store: PathLike,
@@ -177,7 +190,7 @@ def prepare(
         first = next(results)
         columns = [c for c in COLUMNS if c.name in getattr(first, c.scope)]
         phase = None if "vx" not in first.particle else 2 if "particle_type" in first.particle else 1
-        about = {"name": "trackml", "from": Path(source).absolute().name, "truth": truth}
+        about = {"name": "trackml", "from": Path(source).absolute().name, "truth": truth, **_synthetic(Path(source))}
         geometry = None if table is None else geometry_hash(table)
         with StoreWriter(store, columns, source=about, geometry=geometry, phase=phase, overwrite=overwrite) as writer:
             for event in chain([first], results):

@@ -65,6 +65,16 @@ def test_a_page_quotes_the_newest_entry(results: Path) -> None:
     assert figures.fill(filled, newest) == filled
 
 
+def test_a_page_may_quote_some_lines(results: Path) -> None:
+    newest = {entry["name"]: entry for entry in record.read(results)["entries"]}
+    page = "<!-- figures:finder only hi -->\n<!-- /figures -->\n"
+    filled = figures.fill(page, newest)
+    assert "| hits |" in filled and "| time |" not in filled and figures.quoted(filled) == ["finder"]
+    assert figures.fill(filled, newest) == filled
+    with pytest.raises(ValueError, match="no label holds 'his'; there are: time, hits"):
+        figures.fill(page.replace("only hi", "only his"), newest)
+
+
 def test_the_summary_keeps_former_figures_and_lost_ideas(results: Path) -> None:
     text = figures.made(record.read(results))[figures.SUMMARY]
     assert text.index("0.500") < text.index("0.250"), "newest first"
@@ -84,8 +94,8 @@ def test_a_reported_figure_keeps_counts_and_definition() -> None:
     assert Figure.of({**SCORED, "low": None, "high": None}).interval == ""
 
 
-@named("wrong", [{"value": float("nan")}, {"value": 1.0, "low": 0.5}, {"value": 1.0, "low": 0.5, "high": 2.0}])
-def test_a_figure_that_says_too_little_is_refused(wrong: dict[str, float]) -> None:
+@named("wrong", [{"value": float("nan")}, {"value": None}, {"value": 1.0, "low": 0.5}, {"value": 1.0, "low": 0.5, "high": 2.0}])
+def test_a_figure_that_says_too_little_is_refused(wrong: dict[str, float | None]) -> None:
     with pytest.raises(ValueError, match="figure"):
         Figure(**wrong)  # type: ignore[arg-type]
 

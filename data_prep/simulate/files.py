@@ -20,7 +20,7 @@ from pcloud.tracking.detector import trackml_detector, write_detectors
 
 TABLES = ("cells", "particles", "truth", "hits")  # hits last: an event is complete when its hits are there
 FIRST_EVENT = 1000
-RECIPE = "simulation.json"  # what the events of a folder were made from; another recipe needs another folder
+RECIPE = "simulation.json"  # what the events of a folder were made from, a series each
 VERSION = 1  # raised whenever the same arguments give other events
 
 
@@ -40,7 +40,8 @@ def simulate(
 
     An event depends on its id, `pileup`, `seed` and `phase` alone: not on the number of workers nor on the other events.
     progress(done, to do) is called after each event made. Returns the hits files. Raises ValueError on bad arguments, OSError
-    on a full disk; neither they nor Ctrl-C leave a half-written file. A folder whose events have another recipe is refused.
+    on a full disk; neither they nor Ctrl-C leave a half-written file. A folder may hold several series; event ids that were
+    made from another recipe are refused.
     """
     check(pileup=pileup, phase=phase, seed=seed, event_id=first_event)
     if events < 1:
@@ -49,10 +50,10 @@ def simulate(
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
     recipe = {"pileup": pileup, "phase": phase, "seed": seed, "version": VERSION}
-    _same_recipe(folder / RECIPE, recipe)
+    series = _with_series(folder / RECIPE, first_event, events, recipe)
     if not (folder / "detectors.csv").exists():
         write_detectors(folder / "detectors.csv", trackml_detector())
-    _replace(folder / RECIPE, json.dumps(recipe).encode())
+    _replace(folder / RECIPE, (json.dumps(series, indent=1) + "\n").encode())
     wanted = range(first_event, first_event + events)
     todo = [e for e in wanted if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
     make = partial(_write_event, folder, ending, pileup, seed, phase)
@@ -71,15 +72,26 @@ def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int
         _write(folder / _name(event_id, table, ending), event[table])
 
 
-def _same_recipe(path: Path, recipe: dict[str, float]) -> None:
-    if not path.exists():
-        return
-    try:
-        before = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise ValueError(f"{path}: not readable as JSON; choose another folder, or remove it with its events") from None
-    if before != recipe:
-        raise ValueError(f"{path}: the events here were made with {before}, asked for are {recipe}; choose another folder")
+def _with_series(path: Path, first: int, events: int, recipe: dict[str, float]) -> list[dict[str, float]]:
+    """The series of this folder with the one asked for; the same ids may only be asked for again from the same recipe."""
+    fresh = {"first_event": first, "events": events, **recipe}
+    known: list[dict[str, float]] = []
+    if path.exists():
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            ranges = [range(one["first_event"], one["first_event"] + one["events"]) for one in known]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path}: not as pcloud writes it; choose another folder, or remove it with its events") from None
+        for one, ids in zip(known, ranges, strict=True):
+            before = {key: one.get(key) for key in recipe}
+            if before != recipe and set(ids) & set(range(first, first + events)):
+                raise ValueError(
+                    f"{path}: events {ids[0]} to {ids[-1]} here were made with {before}, asked for are {recipe}; "
+                    "choose another folder, or another --first-event"
+                )
+    same = [one for one in known if one | {"events": 0} == fresh | {"events": 0}]
+    longest = max([fresh, *same], key=lambda one: one["events"])
+    return [one for one in known if one not in same] + [longest]
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:

@@ -21,7 +21,6 @@ from pcloud.pretrained import Card, Training, fingerprint, save
 from pcloud.pretrained.files import write
 
 
-
 def train(
     path: str | Path,
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,18 @@ def test_goes_on_where_it_stopped(tmp_path: Path) -> None:
 def test_events_of_two_recipes_never_mix(tmp_path: Path, other: dict[str, int]) -> None:
     simulate(tmp_path, events=1, pileup=1, seed=5)
     whole = contents(tmp_path)
-    with pytest.raises(ValueError, match="simulation.json: the events here were made with .*choose another folder"):
+    with pytest.raises(ValueError, match="simulation.json: events 1000 to 1000 here were made with .*choose another folder"):
         simulate(tmp_path, **{"events": 2, "pileup": 1, "seed": 5} | other)
     assert contents(tmp_path) == whole
+
+
+def test_a_folder_holds_several_series(tmp_path: Path) -> None:
+    simulate(tmp_path, events=1, pileup=1, seed=5)
+    simulate(tmp_path, events=1, pileup=2, seed=5, phase=1, first_event=2000)
+    simulate(tmp_path, events=2, pileup=1, seed=5)
+    series = json.loads((tmp_path / "simulation.json").read_text())
+    assert [[one[key] for key in ("first_event", "events", "pileup", "phase")] for one in series] == [[2000, 1, 2, 1], [1000, 2, 1, 2]]
+    assert len(list(tmp_path.glob("*-hits.csv.gz"))) == 3
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])

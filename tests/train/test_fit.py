@@ -15,6 +15,7 @@ import toy_training as toy
 from torch import Tensor, nn
 
 from pcloud.cloud import PointCloud, collate
+from pcloud.data.sampler import PointBudget
 from pcloud.train import TrainOptions, checkpoint, fit
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -95,10 +96,10 @@ class Three:
 def test_accumulated_gradient_is_the_mean_of_its_batches(tmp_path: Path) -> None:
     """Three batches of one event: the gradient is (1 + 2 + 6) / 3; clipped to 1 its norm before clipping is logged."""
     task = Linear()
-    figures = fit(task, Three(), None, options(steps=1, budget=1, warmup=0, weight_decay=0), tmp_path / "run")
+    figures = fit(task, Three(), None, options(steps=1, budget=1, warmup=9, weight_decay=0), tmp_path / "run")
     assert figures["gradient"] == pytest.approx(3.0)
     assert figures["points"] == 3
-    assert task.w.item() == pytest.approx(-1e-2, rel=1e-4)  # Adam's first step is the learning rate
+    assert task.w.item() == pytest.approx(-1e-3, rel=1e-4)  # Adam's first step is its rate: a tenth of 1e-2
 
 
 class Broken(toy.Toy):
@@ -208,4 +209,10 @@ def test_validation_equals_the_task_by_hand(tmp_path: Path) -> None:
     with torch.no_grad():
         whole = collate([events[i] for i in range(6)])
         right = (task(whole) > 0) == (whole.point_truth["label"] > 0.5)
+        batches = [
+            collate([events[i] for i in batch]) for batch in PointBudget(events.sizes, 60, seed=0, shuffle=False)
+        ]
+        losses = [float(sum(task.loss(task(batch), batch).values())) * batch.events for batch in batches]
+    assert len(batches) > 1
     assert figures["val/accuracy"] == pytest.approx(right.float().mean().item())
+    assert figures["val/loss"] == pytest.approx(sum(losses) / 6)
