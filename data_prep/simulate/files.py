@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -72,10 +73,10 @@ def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int
         _write(folder / _name(event_id, table, ending), event[table])
 
 
-def _with_series(path: Path, first: int, events: int, recipe: dict[str, float]) -> list[dict[str, float]]:
+def _with_series(path: Path, first: int, events: int, recipe: dict[str, Any]) -> list[dict[str, Any]]:
     """The series of this folder with the one asked for; the same ids may only be asked for again from the same recipe."""
     fresh = {"first_event": first, "events": events, **recipe}
-    known: list[dict[str, float]] = []
+    known: list[dict[str, Any]] = []
     if path.exists():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))

@@ -48,7 +48,8 @@ class Patches(Dataset[PointCloud]):
     def sizes(self) -> np.ndarray:
         """Points of each slice [len(self)] int64."""
         low, high = self._bounds(np.arange(len(self)))
-        return high - low
+        sizes: np.ndarray = high - low
+        return sizes
 
     @property
     def event_ids(self) -> np.ndarray:

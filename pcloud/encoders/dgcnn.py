@@ -6,7 +6,7 @@ The first graph is in ``pos``; later ones follow what the network has learned, u
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
@@ -34,7 +34,7 @@ class DGCNN(nn.Module):
     def forward(self, cloud: PointCloud) -> Encoding:
         h = self.standardize(cloud.feat)
         neighbors = knn(cloud.pos, cloud.offsets, self.k)
-        levels = []
+        levels: list[Tensor] = []
         for layer in self.layers:
             if levels and self.dynamic:
                 neighbors = knn(h.detach(), cloud.offsets, self.k)

@@ -6,7 +6,7 @@ Made for irregular detectors; each block also hears the mean of its event, as in
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
@@ -32,7 +32,7 @@ class GravNetEncoder(nn.Module):
     def forward(self, cloud: PointCloud) -> Encoding:
         h = self.standardize(cloud.feat)
         owner = cloud.event_of_point
-        levels = []
+        levels: list[Tensor] = []
         for layer in self.layers:
             h = layer(torch.cat([h, segments.mean(h, cloud.offsets)[owner]], dim=-1), cloud.offsets)
             levels.append(h)

@@ -24,5 +24,6 @@ class EdgeConv(nn.Module):
 
     def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
         lonely = ~neighbors.mask[..., None]
-        strongest = self.pair(x, neighbors).masked_fill(lonely, -torch.inf).amax(1)
+        message: Tensor = self.pair(x, neighbors)
+        strongest = message.masked_fill(lonely, -torch.inf).amax(1)
         return strongest.masked_fill(lonely.all(1), 0.0)

@@ -39,4 +39,5 @@ class EdgeKernel(nn.Module):
         deaf = torch.eye(k, dtype=torch.bool, device=edges.device) | ~neighbors.mask[:, None, None]
         weight = torch.exp(-distance2.clamp(min=0)).masked_fill(deaf, 0.0)
         heard = (weight @ value).transpose(1, 2).reshape(points, k, channels)
-        return edges + self.out(torch.cat([heard, weight.sum(-1).transpose(1, 2)], dim=-1))
+        support: Tensor = self.out(torch.cat([heard, weight.sum(-1).transpose(1, 2)], dim=-1))
+        return edges + support

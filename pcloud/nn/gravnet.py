@@ -29,4 +29,5 @@ class GravNet(nn.Module):
         neighbors = knn(self.coordinates(x), offsets, self.k)
         weight = torch.exp(-10.0 * neighbors.distance2)  # 0 where there is no neighbour
         pull = weight[..., None] * neighbors.gather(self.message(x))
-        return self.update(torch.cat([x, pull.mean(1), pull.amax(1)], dim=-1))
+        out: Tensor = self.update(torch.cat([x, pull.mean(1), pull.amax(1)], dim=-1))
+        return out

@@ -28,4 +28,5 @@ class PairMLP(nn.Module):
         if self.edge is not None:
             assert edges is not None
             pair = pair + self.edge(edges)
-        return self.rest(pair)
+        out: Tensor = self.rest(pair)
+        return out

@@ -41,10 +41,12 @@ class TrackFinding(nn.Module):
         self.finder = FINDERS[finder](encoder, threshold=threshold, max_hits=max_hits)
 
     def forward(self, cloud: PointCloud) -> tuple[Tensor, ...]:
-        return self.finder(self.encoder(cloud))
+        output: tuple[Tensor, ...] = self.finder(self.encoder(cloud))
+        return output
 
     def loss(self, output: tuple[Tensor, ...], cloud: PointCloud) -> dict[str, Tensor]:
-        return self.finder.loss(output, cloud.particle_of_point, cloud.offsets)
+        terms: dict[str, Tensor] = self.finder.loss(output, cloud.particle_of_point, cloud.offsets)
+        return terms
 
     def tabulate(self, output: tuple[Tensor, ...], cloud: PointCloud) -> Rows:
         """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise) and weight."""
@@ -146,7 +148,8 @@ class Condensation(nn.Module):
         return out[:, 0], out[:, 1:]
 
     def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
-        return losses.condensation(*output, particle, offsets)
+        beta_logit, coords = output
+        return losses.condensation(beta_logit, coords, particle, offsets)
 
     def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
         logit, coords = _arrays(first, last, *output)

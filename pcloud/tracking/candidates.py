@@ -53,7 +53,8 @@ def dbscan(coords: Floats, *, eps: float, min_points: int = 2) -> Ints:
 
     if not len(coords):
         return np.zeros(0, np.int64)
-    return DBSCAN(eps=eps, min_samples=min_points, n_jobs=-1).fit_predict(coords).astype(np.int64)
+    found: Ints = DBSCAN(eps=eps, min_samples=min_points).fit_predict(coords).astype(np.int64)
+    return found
 
 
 def condensation_points(beta: Floats, coords: Floats, *, beta_min: float, distance: float) -> Ints:

@@ -32,7 +32,8 @@ from pcloud.train.stop import Interrupted, Stop, in_worker
 class Clouds(Protocol):
     """A map dataset: item i is a cloud of one event, the same at every call; ``sizes`` are the points of each."""
 
-    sizes: Any
+    @property
+    def sizes(self) -> Any: ...
 
     def __len__(self) -> int: ...
 

@@ -75,7 +75,8 @@ def test_a_folder_holds_several_series(tmp_path: Path) -> None:
     simulate(tmp_path, events=1, pileup=2, seed=5, phase=1, first_event=2000)
     simulate(tmp_path, events=2, pileup=1, seed=5)
     series = json.loads((tmp_path / "simulation.json").read_text())
-    assert [[one[key] for key in ("first_event", "events", "pileup", "phase")] for one in series] == [[2000, 1, 2, 1], [1000, 2, 1, 2]]
+    keys = ("first_event", "events", "pileup", "phase")
+    assert [[one[key] for key in keys] for one in series] == [[2000, 1, 2, 1], [1000, 2, 1, 2]]
     assert len(list(tmp_path.glob("*-hits.csv.gz"))) == 3
 
 
