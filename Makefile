@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench pages clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -26,6 +26,10 @@ lint: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks.scorer
+
+pages: .venv/.ready
+	$(BIN)/python -m docs.api
+	$(BIN)/python -m benchmarks.figures
 
 clean:
 	rm -rf .venv build dist *.egg-info

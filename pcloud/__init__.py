@@ -1,6 +1,7 @@
 """pcloud stores every object of particle physics as a point cloud and runs one GNN core over them.
 
-``pcloud.load("tracks")(cloud)`` finds tracks; importing this package alone loads neither torch nor lightning.
+``model = pcloud.load("tracks"); tracks = model(model.cloud(pcloud.read("event_folder")))`` finds tracks; importing this
+package alone loads neither torch nor lightning.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ _DOORS = {
     "PointCloud": "pcloud.cloud",
     "collate": "pcloud.cloud",
     "load": "pcloud.pretrained",
+    "read": "pcloud.cli.sources",
     "knn": "pcloud.neighbors",
     "radius": "pcloud.neighbors",
 }
-__all__ = ["PointCloud", "collate", "knn", "load", "radius"]
+__all__ = ["PointCloud", "collate", "knn", "load", "radius", "read"]
 
 
 def __getattr__(name: str) -> Any:

@@ -123,6 +123,17 @@ class Input:
         return self.ids if events is None else tuple(dict.fromkeys(events))
 
 
+def read(path: str | Path, event_id: int | None = None, *, truth: bool = True, kind: str = "trackml") -> Event:
+    """One event of a store or of raw files; ``event_id`` may be left out where there is only one.
+
+    Without ``truth`` neither truth nor particle files are opened. Raises FileNotFoundError or ValueError of one line.
+    """
+    source = Input.open(path, kind=kind)
+    if event_id is None and len(source.ids) != 1:
+        raise ValueError(f"{path}: {len(source.ids)} events are there; say which, by event_id")
+    return source.read(source.chosen(None if event_id is None else [event_id])[0], truth)
+
+
 def is_store(path: Path) -> bool:
     from pcloud.data import manifest
 

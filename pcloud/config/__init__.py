@@ -134,6 +134,6 @@ def build(task: Options, encoder: Options, in_channels: int, moments: Moments | 
     chosen = find("encoder", encoder["name"], ENCODERS, "encoder.name")
     backbone = chosen(in_channels=in_channels, **{key: value for key, value in encoder.items() if key != "name"})
     if moments is not None:
-        backbone.standardize.set(*(torch.as_tensor(one, dtype=torch.float32) for one in moments))
+        backbone.standardize.set(*moments)
     head = find("task", task["name"], TASKS, "task.name")
     return cast("nn.Module", head(backbone, **{key: value for key, value in task.items() if key != "name"}))

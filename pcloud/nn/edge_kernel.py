@@ -23,7 +23,7 @@ class EdgeKernel(nn.Module):
         super().__init__()
         if channels % heads:
             raise ValueError(f"channels = {channels} do not share out over heads = {heads}; choose a multiple")
-        self.heads = heads
+        self.heads, self.space = heads, space
         self.norm = nn.LayerNorm(channels)
         self.curve = nn.Linear(channels, heads * space)
         self.value = nn.Linear(channels, channels)
@@ -32,8 +32,8 @@ class EdgeKernel(nn.Module):
     def forward(self, edges: Tensor, neighbors: Neighbors) -> Tensor:
         points, k, channels = edges.shape
         x = self.norm(edges)
-        curve = self.curve(x).view(points, k, self.heads, -1).transpose(1, 2)
-        value = self.value(x).view(points, k, self.heads, -1).transpose(1, 2)
+        curve = self.curve(x).view(points, k, self.heads, self.space).transpose(1, 2)
+        value = self.value(x).view(points, k, self.heads, channels // self.heads).transpose(1, 2)
         size = curve.square().sum(-1, keepdim=True)
         distance2 = size + size.transpose(-1, -2) - 2 * curve @ curve.transpose(-1, -2)
         deaf = torch.eye(k, dtype=torch.bool, device=edges.device) | ~neighbors.mask[:, None, None]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 
@@ -20,10 +21,11 @@ class Standardize(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("width", torch.ones(channels))
 
-    def set(self, mean: Tensor, width: Tensor) -> None:
-        """Take mean and width [channels]; a channel without spread keeps width 1."""
-        self.mean.copy_(mean)
-        self.width.copy_(torch.where(width > 0, width, torch.ones_like(width)))
+    def set(self, mean: ArrayLike, width: ArrayLike) -> None:
+        """Take mean and width [channels], tensors or arrays; a channel without spread keeps width 1."""
+        self.mean.copy_(torch.as_tensor(mean))
+        self.width.copy_(torch.as_tensor(width))
+        self.width[self.width <= 0] = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.width

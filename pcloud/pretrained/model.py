@@ -17,7 +17,7 @@ from torch import nn
 
 from pcloud import config
 from pcloud.cloud import PointCloud
-from pcloud.data.event import Inputs
+from pcloud.data.event import Event, Inputs, to_cloud
 from pcloud.pretrained import files
 from pcloud.pretrained.card import Card
 from pcloud.tasks import Rows
@@ -35,6 +35,10 @@ class Model:
 
     def __call__(self, cloud: PointCloud) -> Rows:
         return self.link(self.network(cloud), cloud)
+
+    def cloud(self, event: Event) -> PointCloud:
+        """The event as a cloud of the columns that this model reads. ValueError where it lacks one."""
+        return to_cloud(event, self.inputs)
 
     @torch.inference_mode()
     def network(self, cloud: PointCloud) -> Any:

@@ -49,7 +49,7 @@ class TrackFinding(nn.Module):
         return terms
 
     def tabulate(self, output: tuple[Tensor, ...], cloud: PointCloud) -> Rows:
-        """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise) and weight."""
+        """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise), and weight where it has one."""
         output = tuple(part.detach() for part in output)
         bounds = cloud.offsets.tolist()
         track = [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
@@ -59,8 +59,10 @@ class TrackFinding(nn.Module):
         }
         if "particle" in cloud.point_truth:
             particle = cloud.particle_of_point
-            names = torch.cat([cloud.particle["particle_id"], particle.new_zeros(1)])
-            rows |= {"particle_id": names[particle], "weight": cloud.point_truth["weight"]}
+            names = cloud.particle.get("particle_id", torch.arange(1, int(cloud.particle_offsets[-1]) + 1).to(particle))
+            rows["particle_id"] = torch.cat([names, names.new_zeros(1)])[particle]
+        if "weight" in cloud.point_truth:
+            rows["weight"] = cloud.point_truth["weight"]
         table = {name: column.cpu().numpy() for name, column in rows.items()}
         return table | {"track_id": np.concatenate([np.zeros(0, np.int64), *track])}
 
@@ -72,7 +74,7 @@ class TrackFinding(nn.Module):
         candidates = np.unique(np.stack([owner, rows["track_id"]])[:, linked], axis=1).shape[1]
         figures = {
             "candidates": candidates / max(len(events), 1),
-            "hits_linked": float(np.mean(linked)),
+            "hits_linked": int(linked.sum()) / max(len(linked), 1),
         }
         if "weight" in rows:
             parts = [owner == e for e in range(len(events)) if rows["weight"][owner == e].sum() > 0]

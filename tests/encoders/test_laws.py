@@ -193,6 +193,17 @@ def test_the_weights_are_all_there_is(name: str) -> None:
 
 
 @every
+def test_features_are_standardised_first(name: str) -> None:
+    """Other units, other statistics, same numbers."""
+    encoder, cloud = build(name), cloud_of([9, 12])
+    mean, width = torch.tensor([5.0, -3, 0, 1]), torch.tensor([10.0, 0.1, 1, 3])
+    encoder.standardize.set(torch.zeros(CHANNELS), torch.ones(CHANNELS))
+    before = encoder(cloud)
+    encoder.standardize.set(mean, width)
+    assert_alike(encoder(replace(cloud, feat=cloud.feat * width + mean)), before, cloud)
+
+
+@every
 def test_half_precision(name: str) -> None:
     """Under autocast, as mixed-precision training runs it: finite, and near enough for its eight bits."""
     encoder, cloud = build(name), cloud_of([9, 0, 12])

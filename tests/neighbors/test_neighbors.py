@@ -296,3 +296,13 @@ def test_trouble_is_trouble() -> None:
         distance = knn(*TROUBLE[name](), 8).distance2
         assert (distance[:, 1:] == distance[:, :-1]).any(1).sum() > 5, name
     assert knn(*TROUBLE["vanishing"](), 4).distance2.max() < 1e-38
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", TROUBLE)
+def test_the_gpu_says_the_same(name: str) -> None:
+    pos, offsets = TROUBLE[name]()
+    for k, table in ((4, pos), (100, pos), (4, pos.double() + 1e5)):
+        here, there = knn(table, offsets, k), knn(table.cuda(), offsets.cuda(), k)
+        assert torch.equal(here.index, there.index.cpu()) and torch.equal(here.distance2, there.distance2.cpu())

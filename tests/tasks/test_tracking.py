@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -124,6 +125,16 @@ def test_rows_on_paper() -> None:
     assert {name: column.dtype.name for name, column in rows.items() if name != "weight"} == dict.fromkeys(
         ["event_id", "hit_id", "track_id", "particle_id"], "int64"
     )
+
+
+def test_truth_that_has_neither_ids_nor_weights() -> None:
+    """Labels alone will do: particles are numbered from 1, 0 stays noise, and there is no score."""
+    cloud = tracks(2)
+    bare = replace(cloud, particle={}, point_truth={"particle": cloud.point_truth["particle"]})
+    rows = task("edges").tabulate(perfect_edges(cloud), bare)
+    expected = torch.where(cloud.particle_of_point < 0, 0, cloud.particle_of_point + 1)
+    assert rows["particle_id"].tolist() == expected.tolist() and "weight" not in rows
+    assert set(task("edges").summarize(rows)) == {"candidates", "hits_linked"}
 
 
 def test_figures_on_paper() -> None:

@@ -26,7 +26,7 @@ def test_resumed_log_has_every_step_once(tmp_path: Path) -> None:
     for step in range(1, 13):
         log.write(step, {"loss": step / 10})
     with open(tmp_path / "metrics.csv", "a") as file:
-        file.write("13,1.")  # cut short by a kill
+        file.write("1")  # the start of row 13, cut short by a kill
     log = Log(tmp_path, 9)
     assert log.last == {"step": 9, "loss": 0.9}
     for step in range(10, 12):
