@@ -34,8 +34,10 @@ class EdgeKernel(nn.Module):
         x = self.norm(edges)
         curve = self.curve(x).view(points, k, self.heads, self.space).transpose(1, 2)
         value = self.value(x).view(points, k, self.heads, channels // self.heads).transpose(1, 2)
-        size = curve.square().sum(-1, keepdim=True)
-        distance2 = size + size.transpose(-1, -2) - 2 * curve @ curve.transpose(-1, -2)
+        with torch.autocast(edges.device.type, enabled=False):  # in half precision the difference of squares would cancel
+            curve = curve.float()
+            size = curve.square().sum(-1, keepdim=True)
+            distance2 = size + size.transpose(-1, -2) - 2 * curve @ curve.transpose(-1, -2)
         deaf = torch.eye(k, dtype=torch.bool, device=edges.device) | ~neighbors.mask[:, None, None]
         weight = torch.exp(-distance2.clamp(min=0)).masked_fill(deaf, 0.0)
         heard = (weight @ value).transpose(1, 2).reshape(points, k, channels)

@@ -29,5 +29,6 @@ class GravNet(nn.Module):
         neighbors = knn(self.coordinates(x), offsets, self.k)
         weight = torch.exp(-10.0 * neighbors.distance2)  # 0 where there is no neighbour
         pull = weight[..., None] * neighbors.gather(self.message(x))
-        out: Tensor = self.update(torch.cat([x, pull.mean(1), pull.amax(1)], dim=-1))
+        mean = pull.sum(1) / neighbors.mask.sum(1, keepdim=True).clamp(min=1)
+        out: Tensor = self.update(torch.cat([x, mean, pull.amax(1)], dim=-1))
         return out

@@ -29,4 +29,5 @@ class Interaction(nn.Module):
     def forward(self, x: Tensor, edges: Tensor, neighbors: Neighbors) -> tuple[Tensor, Tensor]:
         edges = edges + self.edge_update(x, neighbors, edges)
         message = (torch.sigmoid(self.gate(edges)) * edges).masked_fill(~neighbors.mask[..., None], 0.0)
-        return x + self.point_update(torch.cat([x, message.mean(1), message.amax(1)], dim=-1)), edges
+        mean = message.sum(1) / neighbors.mask.sum(1, keepdim=True).clamp(min=1)
+        return x + self.point_update(torch.cat([x, mean, message.amax(1)], dim=-1)), edges

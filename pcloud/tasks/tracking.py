@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from pcloud import losses, scorer
@@ -37,6 +38,8 @@ class TrackFinding(nn.Module):
         max_hits: int = 20,
     ) -> None:
         super().__init__()
+        if finder not in FINDERS:
+            raise ValueError(f"finder {finder!r} came; one of {', '.join(FINDERS)} expected")
         self.encoder = encoder
         self.finder = FINDERS[finder](encoder, threshold=threshold, max_hits=max_hits)
 
@@ -59,6 +62,7 @@ class TrackFinding(nn.Module):
         }
         if "particle" in cloud.point_truth:
             particle = cloud.particle_of_point
+            assert cloud.particle_offsets is not None
             names = cloud.particle.get("particle_id", torch.arange(1, int(cloud.particle_offsets[-1]) + 1).to(particle))
             rows["particle_id"] = torch.cat([names, names.new_zeros(1)])[particle]
         if "weight" in cloud.point_truth:
@@ -67,7 +71,8 @@ class TrackFinding(nn.Module):
         return table | {"track_id": np.concatenate([np.zeros(0, np.int64), *track])}
 
     def summarize(self, rows: Rows) -> dict[str, float]:
-        """``score``: mean TrackML score over events with weight; ``candidates`` and ``hits_linked`` per event."""
+        """``score``: mean TrackML score over events with weight; ``candidates`` per event
+        that has a hit, and the share of hits in one as ``hits_linked``."""
         events, owner = np.unique(rows["event_id"], return_inverse=True)
         track = alone(rows["track_id"])
         linked = rows["track_id"] >= 0
@@ -111,10 +116,11 @@ class Edges(nn.Module):
         return {"edges": losses.edge_cross_entropy(logits, same, index >= 0, offsets)}
 
     def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
-        logits, index, depth = _arrays(first, last, *output, pos.norm(dim=1))
+        logits, index, place_of = _arrays(first, last, *output, pos)
+        depth = np.linalg.norm(place_of, axis=1)
         receiver, place = np.nonzero(index >= 0)
         edges = np.stack([receiver, index[receiver, place] - first])
-        score = _sigmoid(logits[receiver, place])
+        score = expit(logits[receiver, place].astype(np.float64))
         return building.linked(depth, edges, score, threshold=self.threshold, max_hits=self.max_hits)
 
 
@@ -155,7 +161,7 @@ class Condensation(nn.Module):
 
     def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
         logit, coords = _arrays(first, last, *output)
-        track = building.condensation_points(_sigmoid(logit), coords, beta_min=self.threshold, distance=0.5)
+        track = building.condensation_points(expit(logit.astype(np.float64)), coords, beta_min=self.threshold, distance=0.5)
         return building.shorter(track, self.max_hits)
 
 
@@ -164,8 +170,5 @@ FINDERS = {"edges": Edges, "embedding": Embedding, "condensation": Condensation}
 
 def _arrays(first: int, last: int, *parts: Tensor) -> list[np.ndarray]:
     """One event's rows of each tensor; numpy has no bfloat16."""
-    return [(p.float() if p.is_floating_point() else p)[first:last].cpu().numpy() for p in parts]
-
-
-def _sigmoid(logit: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-logit.astype(np.float64)))
+    rows = [part[first:last] for part in parts]
+    return [(one.float() if one.is_floating_point() else one).cpu().numpy() for one in rows]
