@@ -126,8 +126,6 @@ def check_model(task: Options, encoder: Options, where: str) -> tuple[Options, O
 
 def build(task: Options, encoder: Options, in_channels: int, moments: Moments | None = None) -> nn.Module:
     """The task on its encoder, untrained, from two checked sections; ``moments``: mean and width [channels] of the features."""
-    import torch
-
     from pcloud.encoders import ENCODERS
     from pcloud.tasks import TASKS
 
