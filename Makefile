@@ -15,7 +15,7 @@ DATA ?=
 	touch $@
 
 demo: .venv/.ready
-	$(BIN)/python -m benchmarks.demo $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m benchmarks.demo $(if $(DATA),--data "$(DATA)")
 
 test: .venv/.ready
 	$(BIN)/python -m pytest -n 2

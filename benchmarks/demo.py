@@ -19,6 +19,7 @@ from benchmarks.record import Figure, record
 from pcloud.cli import main as pcloud
 
 OUT = Path("runs/demo")
+CUTS = "0.3 for configs/tracking-demo.yaml, chosen on simulated events"
 SECONDS: dict[str, float] = {}
 
 
@@ -42,6 +43,15 @@ def find(model: object, name: str, event: Path) -> dict[str, float]:
     return summary(event, submission)
 
 
+def check(data: Path) -> None:
+    """Refuse, before anything is computed, a folder that the demo could not score at its end or would delete."""
+    if OUT.resolve() in (data.resolve(), *data.resolve().parents):
+        raise SystemExit(f"{data}: lies in {OUT}, which the demo empties; copy it elsewhere")
+    for kind in ("hits", "truth", "particles"):
+        if not any(data.glob(f"event*-{kind}.csv*")):
+            raise SystemExit(f"{data}: no event*-{kind}.csv or .csv.gz there; give a folder of one TrackML event with truth")
+
+
 def summary(event: Path, submission: Path) -> dict[str, float]:
     """Score, efficiency and fake rate of a submission, from the function behind ``pcloud score``."""
     from pcloud.cli import score
@@ -61,11 +71,13 @@ def main() -> None:
     parser.add_argument("--record", action="store_true", help="keep the figures in results.json")
     given = parser.parse_args()
     data = given.data
+    if data is not None:
+        check(data)
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     run("simulate", "simulate", OUT / "events", "--events", 80, "--pileup", 6, "--seed", 1, "--workers", 2)
     run("prepare", "prepare", "trackml", OUT / "events", OUT / "store", "--workers", 2)
-    run("train", "train", "configs/tracking-demo.yaml", "--run", OUT / "run")
+    run("train", "train", "configs/tracking-demo.yaml", "--run", OUT / "run", "--cuts", CUTS)
     if data is None:
         data = OUT / "unseen"
         run("simulate", "simulate", data, "--events", 1, "--pileup", 6, "--seed", 2)

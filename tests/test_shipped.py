@@ -71,8 +71,10 @@ def test_untrained_weights_score_far_below(small: Path, score: float, tmp_path: 
     for seed in (0, 1):
         torch.manual_seed(seed)
         task = config.build(model.card.task, model.card.encoder, len(model.card.feat), (mean, width))
-        pretrained.save(tmp_path / f"untrained{seed}", task, model.card)
-        cli.predict(tmp_path / f"untrained{seed}", small, tmp_path / "s.csv", device="cpu")
+        folder = tmp_path / f"untrained{seed}"
+        folder.mkdir()
+        pretrained.save(folder, task, model.card)
+        cli.predict(folder, small, tmp_path / "s.csv", device="cpu")
         assert cli.score(small, tmp_path / "s.csv")["score"] < score - 0.3
 
 
@@ -96,6 +98,7 @@ def test_a_full_real_event_is_found(shared_data: Path, tmp_path: Path) -> None:
     assert sum(count for size, count in made.sizes.items() if size >= 5) >= 1500
     assert table["track_id"].value_counts().max() <= 25
     assert made.peak_bytes <= 6e9
+    assert sum(made.seconds.values()) <= 300
     truth = source / "full_events" / "event000001001-partial_truth_pixel_pt1GeV.csv.gz"
     result = cli.score(truth, tmp_path / "s.csv")
     assert result["figures"]["captured"]["value"] >= 0.30

@@ -52,6 +52,7 @@ def train(
     torch.manual_seed(chosen.train.seed)
     task = config.build(chosen.task, chosen.encoder, len(inputs.feat), store.schema.moments(inputs.feat))
     _begin(folder, chosen, {name: one.event_ids.tolist() for name, one in sets.items()}, resume)
+    cuts = _kept(folder / "cuts.txt", cuts, resume)
     start = perf_counter()
     try:
         figures = fit(task, seen, sets.get("validation"), chosen.train, folder, resume=resume)
@@ -122,6 +123,14 @@ def _begin(folder: Path, chosen: Config, events: dict[str, list[int]], resume: b
         folder.mkdir(parents=True, exist_ok=True)
         write(folder / "split.json", (json.dumps(events) + "\n").encode())
         write(file, chosen.to_yaml().encode())
+
+
+def _kept(file: Path, cuts: str, resume: bool) -> str:
+    """What was said of the cuts when the run began; a resumed run says the same."""
+    if resume and file.exists():
+        return file.read_text(encoding="utf-8").strip()
+    write(file, f"{cuts}\n".encode())
+    return cuts
 
 
 def _compare(file: Path, chosen: Config) -> None:
