@@ -1,18 +1,15 @@
 """How long does scoring one full-size event take, beside the challenge's own library on the same tables?
 
-``python -m benchmarks.scorer [--runs N] [--json FILE]``; put a checkout of github.com/LAL/trackml-library on PYTHONPATH
+``python -m benchmarks.scorer [--runs N] [--record]``; put a checkout of github.com/LAL/trackml-library on PYTHONPATH
 to time it in alternation. One core, tables in memory (reading files is not in the time), median of the runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import subprocess
 import time
@@ -24,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.record import Figure, machine, record
 from pcloud.scorer import read_truth, score_event
 
 HITS = 120_000
@@ -92,14 +90,7 @@ def run(*, runs: int = 9, hits: int = HITS, data: Path | None = None) -> dict[st
         scorers["trackml-library"] = reference[0]
     with _one_core():
         rows = [{"case": name, **_time(tables, scorers, runs)} for name, tables in cases.items()]
-    return {
-        "name": "scorer",
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": _git("describe", "--always", "--dirty", "--abbrev=12", folder=Path(__file__).parent) or "unknown",
-        "machine": _machine(),
-        "command": "python -m benchmarks.scorer",
-        "figures": {"runs": runs, "library_commit": reference[1] if reference else None, "cases": rows},
-    }
+    return {"runs": runs, "library_commit": reference[1] if reference else None, "cases": rows}
 
 
 def _time(tables: tuple[pd.DataFrame, pd.DataFrame], scorers: dict[str, Score], runs: int) -> dict[str, Any]:
@@ -146,34 +137,46 @@ def _git(*words: str, folder: Path) -> str:
         return ""
 
 
-def _machine() -> str:
-    model = platform.processor() or platform.machine()
-    if (info := Path("/proc/cpuinfo")).exists():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].split(":")[1].strip() if names else model
-    versions = f"Python {platform.python_version()}, numpy {np.__version__}, pandas {pd.__version__}"
-    return f"{model}, 1 of {os.cpu_count()} cores, {platform.system()}, {versions}"
+def keep(result: dict[str, Any]) -> None:
+    """Record the medians in results.json."""
+    runs = f"range of {result['runs']} runs"
+    figures = {}
+    for row in result["cases"]:
+        for name in ("pcloud", "trackml-library"):
+            if name in row:
+                low, middle, high = (1e3 * row[name][f"{key}_s"] for key in ("min", "median", "max"))
+                figures[f"{row['case']}, {name}"] = Figure(middle, "ms", low, high, runs)
+    hits = " / ".join(f"{row['hits']:,}" for row in result["cases"])
+    library = f"; trackml-library {result['library_commit']}" if result["library_commit"] else ""
+    record(
+        "scorer",
+        figures,
+        "python -m benchmarks.scorer --record",
+        title=f"scoring one event of {hits} hits on one core (median)",
+        data=f"synthetic, and the small real event overlaid to full size{library}",
+        cuts="tables in memory: reading files is not in the time",
+    )
 
 
 def main() -> None:
-    """Prints the table; ``--json FILE`` writes the result too."""
+    """Prints the table; ``--record`` keeps it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=9, help="timed runs of each scorer (default 9)")
-    parser.add_argument("--json", type=Path, help="write the result to this file")
+    parser.add_argument("--record", action="store_true", help="keep the figures in results.json")
     options = parser.parse_args()
     data = Path(os.environ.get("PCLOUD_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     result = run(runs=options.runs, data=data)
-    print(f"{result['machine']}; {options.runs} alternating runs; median (min to max), CPU median, in ms")
-    for row in result["figures"]["cases"]:
+    print(f"{machine()}; one core; {options.runs} alternating runs; median (min to max), CPU median, in ms")
+    for row in result["cases"]:
         print(f"{row['case']}: {row['hits']} hits, score {row['score']:.6f}, difference {row['difference']}")
         for name in ("pcloud", "trackml-library"):
             if name in row:
                 low, middle, high, cpu = (1e3 * row[name][f"{key}_s"] for key in ("min", "median", "max", "cpu_median"))
                 print(f"  {name:16s} {middle:8.1f} ({low:.1f} to {high:.1f}) {cpu:8.1f}")
-    if result["figures"]["library_commit"] is None:
+    if result["library_commit"] is None:
         print("trackml-library is not importable: put a checkout of github.com/LAL/trackml-library on PYTHONPATH")
-    if options.json:
-        options.json.write_text(json.dumps(result, indent=1) + "\n")
+    if options.record:
+        keep(result)
 
 
 if __name__ == "__main__":

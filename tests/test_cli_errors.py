@@ -16,7 +16,9 @@ from time import monotonic, sleep
 
 import pytest
 
-from pcloud.cli import errors, predict, train
+from pcloud.cli import display, errors, evaluate, inspect, predict, prepare, train
+from pcloud.cli.evaluation import _finite
+from pcloud.cli.inspection import read_split
 
 ROOT = Path(__file__).resolve().parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -290,6 +292,10 @@ def test_a_path_that_is_not_there(tmp_path: Path, untrained: Path, pcloud_run: R
         (FileNotFoundError(2, "No such file or directory", "a.csv"), 2, "a.csv: no such file or folder"),
         (OSError(28, "No space left on device", "a.csv"), 1, "a.csv: No space left on device"),
         (PermissionError(13, "Permission denied", "a.csv"), 1, "a.csv: Permission denied"),
+        (IsADirectoryError(21, "Is a directory", ".a.partial", None, "a"), 2, "a: is a folder; a file is expected"),
+        (NotADirectoryError(20, "Not a directory", "a/b"), 2, "a/b: is a file, or lies under one"),
+        (FileExistsError(17, "File exists", "a"), 2, "a: exists already"),
+        (FileExistsError("a: no empty folder"), 2, "a: no empty folder"),
         (MemoryError(), 1, "out of memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (KeyboardInterrupt("saved at step 3"), 130, "saved at step 3"),
@@ -319,3 +325,85 @@ def test_a_traceback_is_there_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("PCLOUD_TRACEBACK", "1")
     with pytest.raises(ValueError, match="no"):
         errors.guard("score", fail)
+
+
+def test_a_prediction_never_overwrites_its_input(
+    untrained: Path, store: Path, one_event: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Path(shutil.copytree(store, tmp_path / "store"))
+    detectors = one_event / "detectors.csv"
+    (tmp_path / "link").symlink_to(one_event)
+    before = {path: path.read_bytes() for folder in (copy, one_event) for path in folder.iterdir()}
+    for source, target in (
+        (one_event, one_event / f"{EVENT}-hits.csv"),
+        (one_event, tmp_path / "link" / f"{EVENT}-cells.csv"),
+        (one_event / EVENT, detectors),
+        (copy, copy / "manifest.json"),
+        (copy, copy / "new.csv"),
+        (one_event / EVENT, one_event / f"{EVENT}-truth.csv.gz"),
+    ):
+        for paths in ({"out": target}, {"out": tmp_path / "s.csv", "report": target}):
+            with pytest.raises(ValueError, match=f"{target.name}: belongs to the input"):
+                predict(untrained, source, device="cpu", **paths)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="give each a path of its own"):
+        predict(untrained, one_event, tmp_path / "s.csv", report="s.csv")
+    assert {path: path.read_bytes() for folder in (copy, one_event) for path in folder.iterdir()} == before
+    predict(untrained, one_event, one_event / "submission.csv", device="cpu")  # a file of its own there is no harm
+
+
+def test_a_folder_for_a_file_and_a_file_for_a_folder(untrained: Path, store: Path, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("mine")
+    for paths in ({"out": tmp_path}, {"out": tmp_path / "s.csv", "report": tmp_path}):
+        with pytest.raises(ValueError, match="is a folder; a file is expected"):
+            predict(untrained, store, **paths)
+    with pytest.raises(ValueError, match="taken: is a file; a folder is expected"):
+        evaluate(untrained, store=store, out=taken)
+    with pytest.raises(ValueError, match="taken: is a file; a folder is expected"):
+        display(store, event_id=1000, out=taken)
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"] and taken.read_text() == "mine"
+
+
+def test_a_store_without_truth_is_not_evaluated(untrained: Path, one_event: Path, tmp_path: Path) -> None:
+    for kind in ("truth", "particles"):
+        (one_event / f"{EVENT}-{kind}.csv").unlink()
+    prepare(one_event, tmp_path / "store")
+    with pytest.raises(ValueError, match="no truth in this store; prepare it with truth"):
+        evaluate(untrained, store=tmp_path / "store", out=tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[1000]", '{"validation": 1000}', '{"validation": ["a"]}', "\xff", "[" * 100000])
+def test_a_damaged_split_is_one_line(text: str, tmp_path: Path) -> None:
+    (tmp_path / "split.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"split\.json: (not JSON|expected lists)"):
+        read_split(tmp_path / "split.json")
+
+
+def test_inspect_tells_of_a_flipped_byte(store: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(store, tmp_path / "store"))
+    flip_shard(folder)
+    with pytest.raises(ValueError, match="shard-00000.arrow"):
+        inspect(folder)
+
+
+def test_display_takes_no_truth_or_submission_of_another_event(one_event: Path, tmp_path: Path) -> None:
+    truth, other = one_event / f"{EVENT}-truth.csv", tmp_path / "other.csv"
+    lines = truth.read_text().splitlines()
+    for content, words in (([*lines, "999999,0,0,0,0,0,0,0,0"], "999999 is no hit of"), (lines[:-3], "lacks 3 hits of")):
+        other.write_text("\n".join(content) + "\n")
+        with pytest.raises(ValueError, match=words) as caught:
+            display(one_event / EVENT, truth=other, out=tmp_path, html=False)
+        assert str(other) in str(caught.value) and str(one_event / EVENT) in str(caught.value)
+    hits = [line.split(",")[0] for line in lines[1:]]
+    rows = ["77,1,1", *(f"1000,{hit},1" for hit in hits), f"1000,{hits[0]},2"]
+    other.write_text("\n".join(["event_id,hit_id,track_id", *rows]) + "\n")
+    with pytest.raises(ValueError, match=f"other.csv: line {len(rows) + 1}: hit_id {hits[0]} of event 1000 is listed twice"):
+        display(one_event / EVENT, submission=other, out=tmp_path, html=False)
+    assert not list(tmp_path.glob("*.png"))
+
+
+def test_figures_without_a_number_become_null() -> None:
+    report = {"a": float("nan"), "b": [1, float("-inf"), {"c": 0.5}], "d": (float("inf"),), "e": "nan"}
+    assert _finite(report) == {"a": None, "b": [1, None, {"c": 0.5}], "d": [None], "e": "nan"}

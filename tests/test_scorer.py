@@ -207,9 +207,9 @@ def test_majorities_paper() -> None:
 @pytest.mark.filterwarnings("ignore:The inplace keyword")  # in trackml-library, where it is importable
 def test_benchmark_runs_small() -> None:
     result = run_benchmark(runs=1, hits=2000)
-    assert set(result) == {"name", "date", "commit", "machine", "command", "figures"}
-    assert [row["hits"] for row in result["figures"]["cases"]] == [2000, 2000]
-    assert all(row["pcloud"]["median_s"] > 0 for row in result["figures"]["cases"])
+    assert set(result) == {"runs", "library_commit", "cases"}
+    assert [row["hits"] for row in result["cases"]] == [2000, 2000]
+    assert all(row["pcloud"]["median_s"] > 0 for row in result["cases"])
     truth = synthetic_truth(2000)
     assert truth["weight"].sum() == pytest.approx(1)
     assert (truth["particle_id"] > 2**53).any()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pcloud import scorer
 from pcloud.cli.sources import Input
@@ -34,6 +35,8 @@ def display(
     from pcloud.plots.event_display import display as draw
 
     folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a folder is expected: name another with --out")
     if not folder.absolute().parent.is_dir():
         raise FileNotFoundError(f"{folder}: the folder above it does not exist; make it or choose another path")
     source = Input.open(event, detectors=detectors)
@@ -46,7 +49,7 @@ def display(
     hits = pd.DataFrame(
         {name: read.point[name] for name in ("hit_id", "x", "y", "z", "volume_id", "layer_id") if name in read.point}
     )
-    known = _truth_of(read) if truth is None else _truth_file(truth)
+    known = _truth_of(read) if truth is None else _truth_file(truth, event, hits["hit_id"].to_numpy())
     track = None if submission is None else _tracks(submission, chosen, hits)
     score = None
     if track is not None and known is not None and "weight" in known and known["weight"].sum() > 0:
@@ -72,10 +75,22 @@ def _truth_of(event: Event) -> pd.DataFrame | None:
     return pd.DataFrame(columns | {"weight": event.point_truth["weight"]})
 
 
-def _truth_file(path: str | Path) -> pd.DataFrame:
-    if "track_index" in scorer.read_header(path):
-        return scorer.read_table(path, {"hit_id": int, "track_index": int}, unique="hit_id")
-    return scorer.read_truth(path)[["hit_id", "particle_id", "weight"]]
+def _truth_file(path: str | Path, event: str | Path, hit_ids: NDArray[np.int64]) -> pd.DataFrame:
+    """Whole or partial truth; ValueError unless it is of the event's hits (all of them, where it is whole)."""
+    header = scorer.read_header(path)
+    partial = "track_index" in header and "particle_id" not in header
+    if partial:
+        known = scorer.read_table(path, {"hit_id": int, "track_index": int}, unique="hit_id")
+    else:
+        known = scorer.read_truth(path)[["hit_id", "particle_id", "weight"]]
+    labelled = known["hit_id"].to_numpy()
+    if (stray := ~np.isin(labelled, hit_ids)).any():
+        row = int(stray.argmax())
+        place = f"{path}: line {scorer.line_of(path, row)}"
+        raise ValueError(f"{place}: hit_id {labelled[row]} is no hit of {event}; give the truth of the same event")
+    if not partial and (lack := np.setdiff1d(hit_ids, labelled)).size:
+        raise ValueError(f"{path}: lacks {lack.size} hits of {event}, first hit_id {lack[0]}; give the truth of the same event")
+    return known
 
 
 def _tracks(path: str | Path, event_id: int, hits: pd.DataFrame) -> pd.DataFrame:
@@ -85,5 +100,6 @@ def _tracks(path: str | Path, event_id: int, hits: pd.DataFrame) -> pd.DataFrame
     if mine.empty:
         there = ", ".join(map(str, table["event_id"].unique()[:5]))
         raise ValueError(f"{path}: no row of event {event_id}; it has {there}")
-    scorer.validate_submission(mine, {event_id: hits["hit_id"]})
+    others = {int(one): rows["hit_id"].unique() for one, rows in table.groupby("event_id") if one != event_id}
+    scorer.validate_submission(table, {event_id: hits["hit_id"], **others}, path=path)  # whole: its lines are the file's
     return mine

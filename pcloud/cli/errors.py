@@ -10,6 +10,11 @@ import sys
 from collections.abc import Callable
 
 STOPPED = "interrupted; nothing half-written is left"
+MISPLACED: dict[type[OSError], str] = {
+    IsADirectoryError: "is a folder; a file is expected",
+    NotADirectoryError: "is a file, or lies under one; a folder is expected",
+    FileExistsError: "exists already; name another path",
+}
 
 
 def guard(verb: str, action: Callable[[], None], out: object = None) -> int:
@@ -40,6 +45,9 @@ def judge(error: BaseException, out: object = None) -> tuple[int, str]:
         return 2, words if error.errno is None else f"{error.filename}: no such file or folder"
     if isinstance(error, ValueError):
         return 2, words
+    for kind, what in MISPLACED.items():
+        if isinstance(error, kind):
+            return 2, words if error.errno is None else f"{error.filename2 or error.filename or out or 'output'}: {what}"
     if isinstance(error, OSError):
         return 1, words if error.errno is None else f"{error.filename or out or 'output'}: {error.strerror}"
     if isinstance(error, MemoryError):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 
 from pcloud import config
 from pcloud.cli.inference import Seconds, check_input, clock, infer, machine, origin, peak_memory
+from pcloud.cli.inspection import read_split
 from pcloud.cli.sources import Input, Progress
 from pcloud.data.event import Event
 from pcloud.metrics.particles import Fiducial, Particles
@@ -44,6 +46,8 @@ def evaluate(
     model = load(run, device)
     source, ids = _events(run, store)
     folder = Path(out) if out is not None else Path(run) / "evaluation"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a folder is expected: name another with --out")
     if not folder.absolute().parent.is_dir():
         raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
     notes = check_input(model, source, allow_geometry)
@@ -52,6 +56,8 @@ def evaluate(
     for done, event_id in enumerate(ids, start=1):
         with clock(seconds, "read"):
             event = source.read(event_id, True)
+        if not (event.point_truth or event.event_truth):
+            raise ValueError(f"{source.path}: no truth in this store; prepare it with truth")
         if fingerprint(event, model.inputs.pos) in model.card.training.knows():
             trained.append(event_id)
             _refuse(source, event_id, allow_trained_events)
@@ -72,7 +78,7 @@ def evaluate(
         "notes": notes + ([f"{len(trained)} of {len(ids)} events were TRAINED ON, as allowed"] if trained else []),
     }
     folder.mkdir(exist_ok=True)
-    write(folder / "report.json", (json.dumps(report, indent=1) + "\n").encode())
+    write(folder / "report.json", (json.dumps(_finite(report), indent=1, allow_nan=False) + "\n").encode())
     _page(folder / "report.html", model, report)
     return report
 
@@ -85,11 +91,20 @@ def _events(run: str | Path, store: str | Path | None) -> tuple[Input, tuple[int
     split = Path(run) / "split.json"
     if not split.is_file():
         raise ValueError(f"{run}: it holds out no events of its own; name a store with --store")
-    held = json.loads(split.read_text()).get("validation", [])
+    held = read_split(split).get("validation", [])
     if not held:
         raise ValueError(f"{split}: the run held out no event; name a store with --store")
     source = Input.open(config.read_data(Path(run) / "config.yaml").store)
     return source, source.chosen(held)
+
+
+def _finite(value: Any) -> Any:
+    """The report with None for nan and infinities, which JSON has no words for."""
+    if isinstance(value, dict):
+        return {name: _finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _refuse(source: Input, event_id: int, allowed: bool) -> None:

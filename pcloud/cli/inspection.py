@@ -34,11 +34,24 @@ def inspect(path: str | Path) -> Facts:
     return _raw(place)
 
 
+def read_split(path: Path) -> dict[str, list[int]]:
+    """The event ids of each part, as training wrote them into split.json. ValueError naming the file if it is damaged."""
+    try:
+        parts = json.loads(path.read_text())
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path}: not JSON; the run's record of its events is damaged: train again") from None
+    lists = isinstance(parts, dict) and all(isinstance(ids, list) for ids in parts.values())
+    if not lists or not all(type(one) is int for ids in parts.values() for one in ids):
+        raise ValueError(f"{path}: expected lists of event ids by part, such as {{\"validation\": [1000]}}; train again")
+    return {str(name): ids for name, ids in parts.items()}
+
+
 def _store(path: Path) -> Facts:
     from pcloud.data.schema import SCOPES
     from pcloud.data.store import Store
 
     store = Store.open(path)
+    store.verify()
     return {
         "kind": "store",
         "path": str(path),
@@ -77,7 +90,7 @@ def _run(path: Path) -> Facts:
         "last figures": _last(path / "metrics.csv"),
     }
     if (path / "split.json").is_file():
-        facts["events"] = {name: len(ids) for name, ids in json.loads((path / "split.json").read_text()).items()}
+        facts["events"] = {name: len(ids) for name, ids in read_split(path / "split.json").items()}
     finished = (path / "model.json").is_file()
     return {
         **facts,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy as np
 
 from pcloud import scorer
 from pcloud.cli.inference import check_input, clock, infer, machine, origin, peak_memory
-from pcloud.cli.sources import Input, Progress
+from pcloud.cli.sources import Input, Progress, is_store
 from pcloud.pretrained import load
 from pcloud.pretrained.files import write
 from pcloud.tasks import Rows, concatenate
 from pcloud.tasks.tracking import alone
+
+_INPUT_FILE = re.compile(r"(event\d+-(hits|cells|particles|truth|partial_truth.*)|detectors)\.csv(\.gz)?")
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,7 @@ def predict(
     Truth and particle files are never opened. A hit in no candidate gets a track id of its own. ``report``: also write the
     Prediction as JSON. Raises ValueError or FileNotFoundError of one line, and leaves no half-written file.
     """
-    for target in (out, report or out):
-        if not Path(target).absolute().parent.is_dir():
-            raise FileNotFoundError(f"{target}: its folder does not exist; make it or choose another path")
+    _check_targets([Path(target) for target in (out, report) if target is not None], Path(input), detectors)
     chosen = load(model, device)
     source = Input.open(input, detectors=detectors)
     notes = check_input(chosen, source, allow_geometry)
@@ -89,6 +90,22 @@ def predict(
     if report is not None:
         write(Path(report), (json.dumps(asdict(made), indent=1) + "\n").encode())
     return made
+
+
+def _check_targets(targets: list[Path], source: Path, detectors: str | Path | None) -> None:
+    """Nothing is written over what is read, nor twice, nor where a folder stands."""
+    given = [Path(one).resolve() for one in (source, detectors) if one is not None]
+    for target in targets:
+        if not target.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{target}: its folder does not exist; make it or choose another path")
+        real = target.resolve()
+        if target.is_dir() and real not in given:
+            raise ValueError(f"{target}: is a folder; a file is expected, such as {target / 'submission.csv'}")
+        beside = real.parent in (given[0], given[0].parent) and _INPUT_FILE.fullmatch(real.name)
+        if real in given or beside or (is_store(source) and given[0] in real.parents):
+            raise ValueError(f"{target}: belongs to the input {source}; choose another path")
+    if len({target.resolve() for target in targets}) < len(targets):
+        raise ValueError(f"{targets[0]}: named for the submission and for the report; give each a path of its own")
 
 
 def _tracks(name: str, rows: Rows) -> Rows:

@@ -10,7 +10,7 @@ from torch import nn
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
-from pcloud.encoders.protocol import Encoding
+from pcloud.encoders.protocol import Encoding, at_least_one
 from pcloud.nn import MLP, Standardize
 
 
@@ -21,6 +21,7 @@ class DeepSets(nn.Module):
 
     def __init__(self, *, in_channels: int, channels: int = 64, dropout: float = 0.0) -> None:
         super().__init__()
+        at_least_one(channels=channels)
         self.point_channels = self.event_channels = channels
         self.standardize = Standardize(in_channels)
         self.phi = MLP([in_channels, channels, channels], dropout=dropout)

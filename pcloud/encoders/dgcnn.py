@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
-from pcloud.encoders.protocol import Encoding
+from pcloud.encoders.protocol import Encoding, at_least_one
 from pcloud.neighbors import knn
 from pcloud.nn import MLP, EdgeConv, Standardize
 
@@ -24,6 +24,7 @@ class DGCNN(nn.Module):
         self, *, in_channels: int, channels: int = 32, layers: int = 3, k: int = 8, dynamic: bool = True, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        at_least_one(channels=channels, layers=layers, k=k)
         self.k, self.dynamic = k, dynamic
         self.point_channels = self.event_channels = channels
         self.standardize = Standardize(in_channels)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
-from pcloud.encoders.protocol import Encoding
+from pcloud.encoders.protocol import Encoding, at_least_one
 from pcloud.nn import MLP, GravNet, Standardize
 
 
@@ -23,6 +23,7 @@ class GravNetEncoder(nn.Module):
         self, *, in_channels: int, channels: int = 32, layers: int = 3, k: int = 16, space: int = 4, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        at_least_one(channels=channels, layers=layers, k=k, space=space)
         self.point_channels = self.event_channels = channels
         self.standardize = Standardize(in_channels)
         widths = [in_channels] + [channels] * (layers - 1)

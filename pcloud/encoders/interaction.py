@@ -9,7 +9,7 @@ from torch import nn
 
 from pcloud import physics
 from pcloud.cloud import PointCloud
-from pcloud.encoders.protocol import Edges, Encoding
+from pcloud.encoders.protocol import Edges, Encoding, at_least_one
 from pcloud.neighbors import knn
 from pcloud.nn import MLP, EdgeKernel, Interaction, PairMLP, Standardize
 
@@ -37,6 +37,7 @@ class InteractionNetwork(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        at_least_one(channels=channels, layers=layers, k=k, heads=heads)
         self.k, self.scales = k, (eta_scale, radial_scale)
         self.point_channels = self.edge_channels = channels
         self.standardize = Standardize(in_channels)
@@ -46,6 +47,8 @@ class InteractionNetwork(nn.Module):
         self.interact = nn.ModuleList(Interaction(channels, dropout=dropout) for _ in range(layers))
 
     def forward(self, cloud: PointCloud) -> Encoding:
+        if (columns := cloud.pos.shape[1]) != 3:
+            raise ValueError(f"pos has {columns} columns; interaction reads x, y, z in mm")
         neighbors = knn(physics.direction_space(cloud.pos, *self.scales), cloud.offsets, self.k)
         x = self.point_input(self.standardize(cloud.feat))
         edges = self.edge_input(x, neighbors, physics.pair_geometry(cloud.pos[:, None], neighbors.gather(cloud.pos)))

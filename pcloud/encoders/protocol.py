@@ -32,6 +32,13 @@ class Encoding:
     edges: Edges | None = None
 
 
+def at_least_one(**options: int) -> None:
+    """ValueError naming the first option below 1."""
+    for name, value in options.items():
+        if value < 1:
+            raise ValueError(f"{name} = {value} came; an encoder needs {name} of at least 1")
+
+
 class Encoder(Protocol):
     """A whole backbone. 0 channels of a kind mean that its Encoding lacks that part."""
 

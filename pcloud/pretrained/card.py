@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -68,7 +69,9 @@ class Card:
     sha256: str = ""
 
     def to_json(self) -> str:
-        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1, ensure_ascii=False) + "\n"
+        figures = {name: value for name, value in self.figures.items() if math.isfinite(value)}  # JSON has no nan
+        whole = {"format": FORMAT, "version": VERSION, **asdict(self), "figures": figures}
+        return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Card:

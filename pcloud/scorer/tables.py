@@ -162,17 +162,43 @@ def _parse(path: Path) -> pd.DataFrame:
 
 def _column(path: Path, values: pd.Series, kind: type) -> NDArray[Any]:
     """One column as int64 or finite float64, or the ``ValueError`` that names its first bad line."""
-    name = values.name
-    if kind is int and values.dtype.kind == "i":
-        return integers(values, str(name))
+    name = str(values.name)
+    if kind is int:
+        return integers(values, name) if values.dtype.kind == "i" else _integers_of_text(path, name)
     text = values.astype(str) if values.dtype.kind == "b" else values  # True and False are no numbers
     number: NDArray[np.float64] = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(number)
-    if kind is int:
-        bad |= (number != np.rint(number)) | (np.abs(number) >= 2**53)
-    if bad.any():
+    if (bad := ~np.isfinite(number)).any():
         row = int(bad.argmax())
         came = "nothing (NaN)" if values.isna().iloc[row] else repr(str(values.iloc[row]))
-        wanted = "a whole number below 2^63, written without a decimal point" if kind is int else "a finite number"
-        raise ValueError(f"{path}: line {line_of(path, row)}: {name} is {came}; expected {wanted}")
-    return number.astype(np.int64) if kind is int else number
+        raise ValueError(f"{path}: line {line_of(path, row)}: {name} is {came}; expected a finite number")
+    return number
+
+
+def _integers_of_text(path: Path, name: str) -> NDArray[np.int64]:
+    """The integer column from the file's own text: one odd cell turned it to float, which holds no id above 2^53."""
+    with _opened(path) as stream:
+        frame = pd.read_csv(stream, index_col=False, low_memory=False, dtype=str, keep_default_na=False)
+    cells = frame[name].fillna("").str.strip().tolist()
+    whole = np.empty(len(cells), dtype=np.int64)
+    for row, cell in enumerate(cells):
+        value = _whole(cell)
+        if value is None:
+            came = "nothing (NaN)" if cell.lower() in ("", "nan", "na", "null", "none") else repr(cell)
+            wanted = "a whole number below 2^63, written without a decimal point"
+            raise ValueError(f"{path}: line {line_of(path, row)}: {name} is {came}; expected {wanted}")
+        whole[row] = value
+    return whole
+
+
+def _whole(cell: str) -> int | None:
+    """The whole number a cell holds, exactly; 3.0 and 1e3 are ones too, while a float can still hold them."""
+    if re.fullmatch(r"[+-]?[0-9]{1,30}", cell):
+        value = int(cell)
+        return value if -(2**63) <= value < 2**63 else None
+    if not re.fullmatch(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?", cell):
+        return None
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return int(number) if abs(number) < 2**53 and number.is_integer() else None

@@ -5,6 +5,7 @@ An encoder looks at the hits; a finder reads edges or a learned space off it, is
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -40,6 +41,11 @@ class TrackFinding(nn.Module):
         super().__init__()
         if finder not in FINDERS:
             raise ValueError(f"finder {finder!r} came; one of {', '.join(FINDERS)} expected")
+        low, high = 0.0, (math.inf if finder == "embedding" else 1.0)
+        if not low < threshold < high:
+            raise ValueError(f"threshold = {threshold} came; finder {finder} expects more than {low:g} and less than {high:g}")
+        if max_hits < 2:
+            raise ValueError(f"max_hits = {max_hits} came; a candidate has at least 2 hits")
         self.encoder = encoder
         self.finder = FINDERS[finder](encoder, threshold=threshold, max_hits=max_hits)
 

@@ -172,3 +172,17 @@ def test_threshold_and_max_hits_reach_the_finder(finder: str) -> None:
     rows = built.tabulate(PERFECT[finder](cloud), cloud)
     found = [sets(rows["track_id"], rows["event_id"] == event, without=-1) for event in (0, 1)]
     assert all(len(hits) <= 5 for event in found for hits in event), "tracks of 6 hits are too large for candidates of 5"
+
+
+@pytest.mark.parametrize("finder", FINDERS)
+def test_options_out_of_bounds_are_named(finder: str) -> None:
+    bad = [0.0, -1.0, float("nan"), float("inf")] + ([] if finder == "embedding" else [1.0])
+    for threshold in bad:
+        with pytest.raises(ValueError, match=f"threshold = .* came; finder {finder}"):
+            TrackFinding(encoder("interaction"), finder=finder, threshold=threshold)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="max_hits = 1 came"):
+        TrackFinding(encoder("interaction"), finder=finder, max_hits=1)  # type: ignore[arg-type]
+
+
+def test_a_radius_may_exceed_1() -> None:
+    assert TrackFinding(encoder("interaction"), finder="embedding", threshold=2.5).finder.threshold == 2.5
