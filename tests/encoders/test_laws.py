@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
@@ -222,17 +221,3 @@ def test_compiled_gives_the_same_numbers(name: str) -> None:
     torch.compiler.reset()
     compiled = torch.compile(encoder, backend=os.environ.get("PCLOUD_COMPILE", "aot_eager"))
     assert_alike(compiled(cloud), encoder(cloud), cloud)
-
-
-@every
-@pytest.mark.parametrize("option", SMALL)
-def test_options_below_1_are_named(name: str, option: str) -> None:
-    if option in inspect.signature(ENCODERS[name]).parameters:
-        with pytest.raises(ValueError, match=f"{option} = 0 came"):
-            build(name, **{option: 0})
-
-
-def test_interaction_needs_three_positions() -> None:
-    cloud = cloud_of([5])
-    with pytest.raises(ValueError, match="pos has 2 columns; interaction reads x, y, z in mm"):
-        build("interaction")(replace(cloud, pos=cloud.pos[:, :2]))
