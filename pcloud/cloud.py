@@ -30,7 +30,8 @@ class PointCloud:
     event_truth  columns [events]    labels
     particle     columns [particles] true particles of each event, those without a hit included; ids stay int64
     particle_offsets [events + 1] int64
-    max_points   int                 points of the largest event, known on the host (no device sync to choose a kernel)
+    max_points   int                 points of the largest event, known on the host (no device sync to choose a kernel); -1 where a
+                                     compiler traces the making of a cloud, when offsets are not checked either
     """
 
     pos: Tensor
@@ -52,15 +53,15 @@ class PointCloud:
                 raise ValueError("particle columns came without particle_offsets; give [events + 1] int64")
             object.__setattr__(self, "particle_offsets", torch.zeros_like(self.offsets))
         for name, offsets in (("offsets", self.offsets), ("particle_offsets", _known(self.particle_offsets))):
-            if offsets.dtype != torch.int64 or offsets.dim() != 1 or len(offsets) < 1:
+            if offsets.dtype != torch.int64 or offsets.dim() != 1 or offsets.shape[0] < 1:
                 raise ValueError(f"{name} are int64 [events + 1]; came {offsets.dtype} {list(offsets.shape)}")
-        _check("particle_offsets", len(_known(self.particle_offsets)), len(self.offsets), "offsets")
-        _check("feat", len(self.feat), self.points, "points in pos")
+        _check("particle_offsets", _known(self.particle_offsets).shape[0], self.offsets.shape[0], "offsets")
+        _check("feat", self.feat.shape[0], self.points, "points in pos")
         for scope in ("point", "point_truth", "event", "event_truth"):
             rows, what = (self.points, "points in pos") if scope.startswith("point") else (self.events, "events in offsets")
             for key, column in getattr(self, scope).items():
-                _check(f"{scope}[{key!r}]", len(column), rows, what)
-        if self.max_points < 0:
+                _check(f"{scope}[{key!r}]", column.shape[0], rows, what)
+        if self.max_points < 0 and not torch.compiler.is_compiling():
             self._check_offsets()
             object.__setattr__(self, "max_points", int(segments.lengths(self.offsets).max()) if self.events else 0)
 
@@ -80,11 +81,11 @@ class PointCloud:
 
     @property
     def events(self) -> int:
-        return len(self.offsets) - 1
+        return self.offsets.shape[0] - 1
 
     @property
     def points(self) -> int:
-        return len(self.pos)
+        return self.pos.shape[0]
 
     @property
     def event_of_point(self) -> Tensor:

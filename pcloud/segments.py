@@ -21,8 +21,10 @@ def offsets_of(counts: Tensor) -> Tensor:
 
 def event_of(offsets: Tensor, rows: int | None = None) -> Tensor:
     """The event that owns each row: [rows], int64. Giving ``rows`` saves a sync with the device."""
-    events = torch.arange(len(offsets) - 1, device=offsets.device)
-    return torch.repeat_interleave(events, lengths(offsets), output_size=rows)
+    rows = int(offsets[-1]) if rows is None else rows
+    begins = offsets[1:-1]  # a row where k events begin (empty ones included) counts k up
+    steps = begins.new_zeros(rows + 1).scatter_add(0, begins, torch.ones_like(begins))
+    return steps[:rows].cumsum(0)
 
 
 def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum reads as what it is
@@ -31,8 +33,8 @@ def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum
     Half precision adds up in float32, and stays so: the sum of an event's 100,000 halves is beyond half's range.
     """
     values = _single(values)
-    out = values.new_zeros(len(offsets) - 1, *values.shape[1:])
-    return out.index_add(0, event_of(offsets, len(values)), values)
+    out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
+    return out.index_add(0, event_of(offsets, values.shape[0]), values)
 
 
 def mean(values: Tensor, offsets: Tensor) -> Tensor:
@@ -44,14 +46,14 @@ def mean(values: Tensor, offsets: Tensor) -> Tensor:
 
 def max(values: Tensor, offsets: Tensor, empty: float = 0.0) -> Tensor:  # noqa: A001
     """Maximum over each event's rows: [rows, ...] -> [events, ...]; ``empty`` for an empty event."""
-    owner = event_of(offsets, len(values)).view(-1, *[1] * (values.dim() - 1)).expand_as(values)
-    out = values.new_full((len(offsets) - 1, *values.shape[1:]), empty)
+    owner = event_of(offsets, values.shape[0]).view(-1, *[1] * (values.dim() - 1)).expand_as(values)
+    out = values.new_full((offsets.shape[0] - 1, *values.shape[1:]), empty)
     return out.scatter_reduce(0, owner, values, "amax", include_self=False)
 
 
 def softmax(values: Tensor, offsets: Tensor) -> Tensor:
     """Softmax over each event's rows: [rows, ...] -> [rows, ...]; the rows of one event sum to one. Keeps half precision."""
-    owner = event_of(offsets, len(values))
+    owner = event_of(offsets, values.shape[0])
     shifted = _single(values - max(values.detach(), offsets)[owner]).exp()
     return (shifted / sum(shifted, offsets)[owner]).to(values.dtype)
 
@@ -59,9 +61,9 @@ def softmax(values: Tensor, offsets: Tensor) -> Tensor:
 def pad(values: Tensor, offsets: Tensor, longest: int, fill: float = 0.0) -> tuple[Tensor, Tensor]:
     """A padded view: values [rows, ...] -> ([events, longest, ...], mask [events, longest], true on real rows)."""
     mask = torch.arange(longest, device=offsets.device) < lengths(offsets)[:, None]
-    out = values.new_full((len(offsets) - 1, longest, *values.shape[1:]), fill)
-    owner = event_of(offsets, len(values))
-    place = torch.arange(len(values), device=offsets.device) - offsets[:-1][owner]
+    out = values.new_full((offsets.shape[0] - 1, longest, *values.shape[1:]), fill)
+    owner = event_of(offsets, values.shape[0])
+    place = torch.arange(values.shape[0], device=offsets.device) - offsets[:-1][owner]
     return out.index_put((owner, place), values), mask
 
 

@@ -7,54 +7,54 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pcloud.neighbors.search import Found, Search
+
 BLOCK = 1 << 24  # distances held at once: 64 MB in float32
+TURN = float(np.float32(2 * math.pi))  # once round the cylinder, as float32 holds it
 
 
-def squared_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Sum over the last axis of (a - b)^2, added in axis order: [..., dim], [..., dim] -> [...]."""
-    total = (a[..., :1] - b[..., :1]).square().sum(-1)
-    for axis in range(1, a.shape[-1]):
-        total = total + (a[..., axis] - b[..., axis]).square()
+def squared_distance(a: Tensor, b: Tensor, wrap: bool = False) -> Tensor:
+    """Sum over the last axis of (a - b)^2, added in axis order: [..., dim], [..., dim] -> [...].
+
+    ``wrap``: the last axis is an azimuth in [-pi, pi]; its difference is min(|a - b|, 2 pi - |a - b|).
+    """
+    total: Tensor | None = None
+    for axis in range(a.shape[-1]):
+        step = a[..., axis] - b[..., axis]
+        if wrap and axis == a.shape[-1] - 1:
+            step = torch.minimum(step.abs(), TURN - step.abs())
+        total = step.square() if total is None else total + step.square()
+    assert total is not None, "points without a coordinate"
     return total
 
 
-def knn(
-    pos: Tensor,
-    offsets: Tensor,
-    k: int,
-    query: Tensor,
-    query_offsets: Tensor,
-    skip_self: bool,
-    reach: float = math.inf,
-) -> Tensor:
-    """Indices [queries, k] of the k nearest points by (float32 squared distance, index); -1 where there are fewer.
-
-    pos [points, dim], query [queries, dim] float32 and finite. ``skip_self``: the queries are the points, none its own
-    neighbour. Points farther than ``reach`` need not be found; a path may use this to be faster, and this one does not.
-    """
-    out = torch.full((len(query), k), -1, dtype=torch.int64, device=pos.device)
-    bounds, query_bounds = offsets.tolist(), query_offsets.tolist()
-    for event in range(len(offsets) - 1):
+def search(asked: Search) -> Found:
+    """Event by event, a block of queries against all of its points: every distance, one stable sort."""
+    out = Found.nothing(asked)
+    bounds, query_bounds = asked.offsets.tolist(), asked.query_offsets.tolist()
+    for event in range(len(bounds) - 1):
         low, high = bounds[event], bounds[event + 1]
         rows = max(1, BLOCK // max(high - low, 1))
         for first in range(query_bounds[event], query_bounds[event + 1], rows):
-            last = min(first + rows, query_bounds[event + 1])
-            out[first:last] = _nearest(pos[low:high], query[first:last], k, low, first if skip_self else None)
+            _fill(out, asked, low, high, first, min(first + rows, query_bounds[event + 1]))
     return out
 
 
-def _nearest(points: Tensor, queries: Tensor, k: int, first_point: int, first_query: int | None) -> Tensor:
-    """A block of :func:`knn`: all points of one event, some of its queries; ``first_query`` is given to skip self."""
-    distance = squared_distance(queries[:, None], points[None])
-    width = min(k, len(points))
-    if first_query is not None:
-        own = torch.arange(first_query, first_query + len(queries), device=points.device) - first_point
-        distance[torch.arange(len(queries), device=points.device), own] = torch.inf
-        width = min(k, len(points) - 1)  # its own place is the last, as the only one that is not finite
-    order = distance.sort(dim=1, stable=True).indices[:, :width]
-    index = torch.full((len(queries), k), -1, dtype=torch.int64, device=points.device)
-    index[:, :width] = order + first_point
-    return index
+def _fill(out: Found, asked: Search, low: int, high: int, first: int, last: int) -> None:
+    """Answer queries first to last from the points low to high, all of one event."""
+    distance2 = squared_distance(asked.queries[first:last, None], asked.points[None, low:high], asked.wrap)
+    distance2 = distance2.masked_fill(~(distance2 <= asked.reach2), math.inf)  # NaN compares false
+    if asked.skip_self:
+        own = torch.arange(first - low, last - low, device=distance2.device)
+        distance2[torch.arange(last - first, device=distance2.device), own] = math.inf
+    nearest, order = distance2.sort(dim=1, stable=True)
+    width = min(asked.k, high - low)
+    near = nearest[:, :width] < math.inf
+    out.index[first:last, :width] = torch.where(near, order[:, :width] + low, -1).int()
+    out.distance2[first:last, :width] = nearest[:, :width]
+    if asked.reach2 < math.inf and width < high - low:
+        out.truncated[first:last] = nearest[:, width] < math.inf

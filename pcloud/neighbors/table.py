@@ -15,12 +15,18 @@ from torch import Tensor
 class Neighbors:
     """The k nearest points of each query, nearest first, ties by lower index, never across events.
 
-    index      [queries, k] int64    row of the point, -1 where there are fewer than k
-    distance2  [queries, k] float32  squared distance, +inf where there is no point
+    index      [queries, k] int32    row of the point, -1 where there are fewer than k
+    distance2  [queries, k] float32  squared distance, +inf where there is no point; differentiable
+    truncated  [queries] bool        more than k points were within the radius (false where none was given)
+    nonfinite  [] int64              rows of points and queries left out, as they were not finite (only with ``check=False``)
+    path       which code answered and why, where ``explain=True`` asked for it
     """
 
     index: Tensor
     distance2: Tensor
+    truncated: Tensor
+    nonfinite: Tensor
+    path: str = ""
 
     @property
     def mask(self) -> Tensor:
@@ -34,16 +40,26 @@ class Neighbors:
     def edge_index(self) -> Tensor:
         """[2, edges] int64: senders (neighbours) above receivers (queries), as PyG's message passing reads it."""
         receiver, place = self.mask.nonzero(as_tuple=True)
-        return torch.stack([self.index[receiver, place], receiver])
+        return torch.stack([self.index[receiver, place].long(), receiver])
 
     def csr(self) -> tuple[Tensor, Tensor]:
-        """(offsets [queries + 1], neighbours [edges]): compressed rows, one per query."""
+        """(offsets [queries + 1], neighbours [edges]), int64: compressed rows, one per query."""
         counts = self.mask.sum(1)
-        return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), self.index[self.mask]
+        return torch.cat([counts.new_zeros(1), counts.cumsum(0)]), self.index[self.mask].long()
+
+    def symmetric(self) -> Tensor:
+        """[2, edges] int64: each pair that sees at least one way, both ways, once, sorted by receiver, then sender.
+
+        For neighbours of the points themselves; with queries of their own there is no way back.
+        """
+        sender, receiver = self.edge_index()
+        points = max(self.index.shape[0], 1)
+        both = torch.unique(torch.cat([receiver * points + sender, sender * points + receiver]))
+        return torch.stack([both % points, both // points])
 
 
 def rows_at(values: Tensor, index: Tensor) -> Tensor:
     """values [points, ...] at a table of rows [queries, k]; -1 gives some row, and zeros where there is no point at all."""
-    if not len(values):
+    if values.shape[0] == 0:
         return values.new_zeros(*index.shape, *values.shape[1:])
-    return values[index.clamp(min=0)]
+    return values.index_select(0, index.clamp(min=0).flatten()).view(*index.shape, *values.shape[1:])

@@ -14,21 +14,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pcloud import neighbors, segments
-from pcloud.neighbors import Neighbors, cpu, knn, radius, reference
+from pcloud import segments
+from pcloud.neighbors import Neighbors, knn, paths, radius, reference
+from pcloud.neighbors.search import Search
 
-PATHS = {"reference": reference.knn, "cpu": cpu.knn}
 
-
-@pytest.fixture(params=PATHS)
+@pytest.fixture(params=["reference", "forest"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each path behind the door in turn."""
-    monkeypatch.setattr(neighbors, "_search", lambda pos: PATHS[request.param])
+    monkeypatch.setattr(paths, "choose", lambda asked: (request.param, "a test"))
     return str(request.param)
 
 
 def listed(found: Neighbors) -> list[list[int]]:
     return [row[row >= 0].tolist() for row in found.index]
+
+
+def ranked(pos: Tensor, row: int) -> Tensor:
+    """All other points of one event by (distance, index) from the point at ``row``."""
+    distance = reference.squared_distance(pos, pos[row])
+    distance[row] = torch.inf
+    return distance.sort(stable=True).indices[:-1].int()
 
 
 def test_on_paper(path: str) -> None:
@@ -38,7 +44,7 @@ def test_on_paper(path: str) -> None:
     assert found.index.tolist() == [[1, 2, -1], [0, 2, -1], [1, 0, -1], [-1, -1, -1]]
     inf = torch.inf
     assert found.distance2.tolist() == [[1, 9, inf], [1, 4, inf], [4, 9, inf], [inf, inf, inf]]
-    assert found.index.dtype == torch.int64 and found.distance2.dtype == torch.float32
+    assert found.index.dtype == torch.int32 and found.distance2.dtype == torch.float32
     assert found.mask.tolist() == [[True, True, False]] * 3 + [[False] * 3]
     assert knn(pos, offsets, 2, loop=True).index.tolist() == [[0, 1], [1, 0], [2, 1], [3, -1]]
     assert knn(pos, offsets, 2, r_max=2.0).index.tolist() == [[1, -1], [0, 2], [1, -1], [-1, -1]]
@@ -67,45 +73,16 @@ def test_the_reference_is_the_definition(name: str) -> None:
     pos, offsets = TROUBLE[name]()
     full = brute(pos, offsets, 100)
     for k in (1, 4, 100):
-        index = reference.knn(pos, offsets, k, pos, offsets, True)
+        index = reference.search(Search(pos, offsets, pos, offsets, k, skip_self=True)).index
         assert [row[row >= 0].tolist() for row in index] == [row[:k] for row in full]
-
-
-@pytest.mark.parametrize("name", TROUBLE)
-def test_cpu_equals_reference(name: str) -> None:
-    """To the bit, at every k, with and without self, from the points and from elsewhere."""
-    pos, offsets = TROUBLE[name]()
-    for k in (1, 2, 7, 16, 39, 200):
-        for skip in (True, False):
-            assert torch.equal(cpu.knn(pos, offsets, k, pos, offsets, skip), reference.knn(pos, offsets, k, pos, offsets, skip))
-        query = torch.cat([event[::3] for event in pos.split(segments.lengths(offsets).tolist())] + [pos[:0]])
-        query_offsets = segments.offsets_of((segments.lengths(offsets) + 2) // 3)
-        fast = cpu.knn(pos, offsets, k, query, query_offsets, False)
-        assert torch.equal(fast, reference.knn(pos, offsets, k, query, query_offsets, False))
-
-
-@law
-@given(
-    grid=st.sampled_from([0.0, 0.1, 1.0]),
-    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=4),
-    k=st.integers(1, 12),
-    dim=st.integers(1, 5),
-    seed=st.integers(0, 1000),
-)
-def test_cpu_equals_reference_anywhere(grid: float, sizes: list[int], k: int, dim: int, seed: int) -> None:
-    """Random clouds, some of them on a coarse grid, where most distances tie."""
-    pos = 2 * torch.randn(sum(sizes), dim, generator=torch.Generator().manual_seed(seed))
-    pos = torch.round(pos) * grid if grid else pos
-    offsets = segments.offsets_of(torch.tensor(sizes))
-    for skip in (True, False):
-        assert torch.equal(cpu.knn(pos, offsets, k, pos, offsets, skip), reference.knn(pos, offsets, k, pos, offsets, skip))
 
 
 def test_blocks_of_the_reference_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     pos, offsets = TROUBLE["random"]()
-    whole = knn(pos, offsets, 5)
+    asked = Search(pos, offsets, pos, offsets, 5, reach2=1.5, skip_self=True)
+    whole = reference.search(asked)
     monkeypatch.setattr(reference, "BLOCK", 64)
-    assert torch.equal(reference.knn(pos, offsets, 5, pos, offsets, True), whole.index)
+    assert all(map(torch.equal, reference.search(asked), whole)) and bool(whole.truncated.any())
 
 
 def test_queries_of_their_own(path: str) -> None:
@@ -222,20 +199,6 @@ def test_gradient_at_coincident_points_is_zero() -> None:
     assert pos.grad is not None and bool((pos.grad == 0).all())
 
 
-def test_the_tree_uses_the_threads_torch_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = []
-
-    class Tree(cpu.cKDTree):  # type: ignore[misc]
-        def query(self, *given: object, workers: int, **rest: object) -> object:
-            seen.append(workers)
-            return super().query(*given, workers=1, **rest)
-
-    monkeypatch.setattr(cpu, "cKDTree", Tree)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    knn(torch.randn(9, 3), torch.tensor([0, 9]), 2)
-    assert seen == [7]
-
-
 @pytest.mark.parametrize("shape", ["coincident", "lattice", "line", "few places"])
 def test_no_crowd_takes_forever(shape: str) -> None:
     """20,000 points that all tie: a search that settles them one by one takes minutes, this must take seconds at most."""
@@ -248,8 +211,7 @@ def test_no_crowd_takes_forever(shape: str) -> None:
     found = knn(pos, torch.tensor([0, len(pos)]), 8)
     rows = torch.randint(0, len(pos), (40,), generator=torch.Generator().manual_seed(1)).tolist()
     for row in rows:
-        expected = reference._nearest(pos, pos[row : row + 1], 8, 0, row)
-        assert torch.equal(found.index[row], expected[0])
+        assert torch.equal(found.index[row], ranked(pos, row)[:8])
 
 
 @pytest.mark.parametrize("space", [lambda p: p, lambda p: p.double() + 1e7, lambda p: p.half().float()])
@@ -261,8 +223,7 @@ def test_real_hits_spot_checked(space: Callable[[Tensor], Tensor], shared_data: 
     found = knn(pos, torch.tensor([0, len(pos)]), 16)
     same = pos if pos.dtype == torch.float32 else (pos - (pos.amax(0) + pos.amin(0)) / 2).float()
     for row in torch.randint(0, len(pos), (60,), generator=torch.Generator().manual_seed(2)).tolist():
-        expected = reference._nearest(same, same[row : row + 1], 16, 0, row)
-        assert torch.equal(found.index[row], expected[0])
+        assert torch.equal(found.index[row], ranked(same, row)[:16])
 
 
 def test_rows_that_are_not_finite_are_named(path: str) -> None:

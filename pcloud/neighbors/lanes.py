@@ -1,0 +1,143 @@
+"""Distances from one point to a whole leaf, or to the boxes of a whole node, as one vector operation of the processor.
+
+Numba leaves loops this short scalar, so the three operations that all time goes into are written for LLVM directly.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from pcloud.neighbors.reference import TURN
+
+LEAF = 32  # points of a leaf
+FAN = 8  # children of a node
+FLOAT, WORD, LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+@intrinsic
+def leaf_mask(typing: Any, blocks: Any, leaf: Any, query: Any, azimuth: Any, bound: Any, out: Any) -> Any:
+    """Squared distances of ``query`` [dim] to the points of a leaf; returns a bit for each that is not above ``bound``.
+
+    blocks [leaves, dim, LEAF] float32; azimuth: the axis that wraps, or -1; bound: int32, the bits of a float32, which for
+    numbers not below zero order as the floats do (and NaN above all of them); out [LEAF] float32 receives the distances.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        blocks, leaf, query, azimuth, bound, out = args
+
+        def step(axis: Any, x: Any, block: Any) -> Any:
+            return builder.fsub(_load(context, builder, sig.args[0], blocks, block, LEAF), _splat(builder, x, LEAF))
+
+        def turned(straight: Any) -> Any:
+            near = _magnitude(builder, straight, LEAF)
+            return _pick(builder, "<", near, builder.fsub(_all(TURN, LEAF), near))
+
+        total = _sum_of_squares(context, builder, sig.args[2], query, leaf, azimuth, LEAF, step, turned)
+        return _mask(context, builder, total, bound, sig.args[5], out, LEAF)
+
+    return types.int64(blocks, types.int64, query, types.int64, types.int32, out), codegen
+
+
+@intrinsic
+def node_mask(typing: Any, low: Any, high: Any, node: Any, query: Any, azimuth: Any, bound: Any, out: Any) -> Any:
+    """As :func:`leaf_mask`, to the nearest corners of a node's boxes ``low``, ``high`` [nodes, dim, FAN]: never above the
+    computed distance to any point inside, because rounding keeps order and the arithmetic is the same.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        low, high, node, query, azimuth, bound, out = args
+        edges: list[Any] = []
+
+        def step(axis: Any, x: Any, block: Any) -> Any:
+            at = _splat(builder, x, FAN)
+            below = builder.fsub(_load(context, builder, sig.args[0], low, block, FAN), at)
+            above = builder.fsub(at, _load(context, builder, sig.args[1], high, block, FAN))
+            edges[:] = [below, above]
+            return _pick(builder, ">", _pick(builder, ">", below, above), _all(0.0, FAN))
+
+        def turned(straight: Any) -> Any:
+            far = _pick(builder, ">", *(_magnitude(builder, edge, FAN) for edge in edges))
+            return _pick(builder, "<", straight, builder.fsub(_all(TURN, FAN), far))
+
+        total = _sum_of_squares(context, builder, sig.args[3], query, node, azimuth, FAN, step, turned)
+        return _mask(context, builder, total, bound, sig.args[6], out, FAN)
+
+    return types.int64(low, high, types.int64, query, types.int64, types.int32, out), codegen
+
+
+@intrinsic
+def lowest(typing: Any, mask: Any) -> Any:
+    """The place of the lowest bit set in a mask that is not zero."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), codegen
+
+
+def _sum_of_squares(
+    context: Any, builder: Any, kind: Any, query: Any, block: Any, azimuth: Any, lanes: int, step: Any, turned: Any
+) -> Any:
+    """Sum over the axes, in their order, of step^2, where ``turned(step)`` stands in for the axis that wraps."""
+    coordinates = context.make_array(kind)(context, builder, value=query)
+    dim = cgutils.unpack_tuple(builder, coordinates.shape, 1)[0]
+    total = cgutils.alloca_once_value(builder, _all(0.0, lanes))
+    kept = cgutils.alloca_once_value(builder, _all(0.0, lanes))
+    width = ir.Constant(LONG, lanes)
+    first = builder.mul(builder.mul(block, dim), width)
+    with cgutils.for_range(builder, dim, intp=LONG) as loop:
+        x = builder.load(builder.gep(coordinates.data, [loop.index]))
+        straight = step(loop.index, x, builder.add(first, builder.mul(loop.index, width)))
+        builder.store(straight, kept)
+        with builder.if_then(builder.icmp_signed("==", loop.index, azimuth)):
+            builder.store(turned(straight), kept)
+        taken = builder.load(kept)
+        builder.store(builder.fadd(builder.load(total), builder.fmul(taken, taken)), total)
+    return builder.load(total)
+
+
+def _mask(context: Any, builder: Any, total: Any, bound: Any, kind: Any, out: Any, lanes: int) -> Any:
+    """Store ``total`` and return the bits of its lanes that are not above ``bound``."""
+    pointer = _pointer(context, builder, kind, out, ir.Constant(LONG, 0), lanes)
+    builder.store(total, pointer).align = 4
+    bits = builder.bitcast(total, ir.VectorType(WORD, lanes))
+    near = builder.icmp_signed("<=", bits, _splat(builder, bound, lanes))
+    return builder.zext(builder.bitcast(near, ir.IntType(lanes)), LONG)
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, start: Any, lanes: int) -> Any:
+    data = context.make_array(kind)(context, builder, value=array).data
+    return builder.bitcast(builder.gep(data, [start]), ir.VectorType(FLOAT, lanes).as_pointer())
+
+
+def _load(context: Any, builder: Any, kind: Any, array: Any, start: Any, lanes: int) -> Any:
+    loaded = builder.load(_pointer(context, builder, kind, array, start, lanes))
+    loaded.align = 4  # numpy promises no more
+    return loaded
+
+
+def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    """The scalar in every lane."""
+    empty = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    one = builder.insert_element(empty, scalar, ir.Constant(WORD, 0))
+    return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(WORD, lanes), [0] * lanes))
+
+
+def _all(value: float, lanes: int) -> Any:
+    return ir.Constant(ir.VectorType(FLOAT, lanes), [value] * lanes)
+
+
+def _magnitude(builder: Any, a: Any, lanes: int) -> Any:
+    words = ir.VectorType(WORD, lanes)
+    bits = builder.and_(builder.bitcast(a, words), ir.Constant(words, [0x7FFFFFFF] * lanes))
+    return builder.bitcast(bits, a.type)
+
+
+def _pick(builder: Any, order: str, a: Any, b: Any) -> Any:
+    """The smaller ("<") or larger (">") lane by lane."""
+    return builder.select(builder.fcmp_ordered(order, a, b), a, b)

@@ -1,0 +1,103 @@
+"""``torch.ops.pcloud.knn``: the search as an operator of torch, so that compile, export and CUDA graphs see one opaque step.
+
+Indices carry no gradient; squared distances pass it to the coordinates. A plain-torch decomposition serves ONNX.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pcloud.neighbors import paths
+from pcloud.neighbors.reference import TURN, squared_distance
+from pcloud.neighbors.search import Search
+from pcloud.neighbors.table import rows_at
+
+
+@torch.library.custom_op("pcloud::knn", mutates_args=())
+def knn(
+    points: Tensor,
+    offsets: Tensor,
+    queries: Tensor | None,
+    query_offsets: Tensor | None,
+    k: int,
+    reach2: float,
+    skip_self: bool,
+    wrap: bool,
+    max_points: int | None,
+    path: str | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The fields of :class:`~pcloud.neighbors.search.Search` in, those of ``Found`` out; no queries: the points themselves."""
+    points = points.contiguous()
+    if queries is None or query_offsets is None:
+        asked = Search(points, offsets, points, offsets, k, reach2, skip_self, wrap, max_points)
+    else:
+        asked = Search(points, offsets, queries.contiguous(), query_offsets, k, reach2, skip_self, wrap, max_points)
+    return tuple(paths.search(asked, path))  # type: ignore[return-value]
+
+
+@knn.register_fake
+def _shapes(
+    points: Tensor, offsets: Tensor, queries: Tensor | None, query_offsets: Tensor | None, k: int, *_: object
+) -> tuple[Tensor, ...]:
+    rows = (points if queries is None else queries).shape[0]
+    return (
+        points.new_empty((rows, k), dtype=torch.int32),
+        points.new_empty((rows, k)),
+        points.new_empty(rows, dtype=torch.bool),
+    )
+
+
+def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple[object, ...], output: tuple[Tensor, ...]) -> None:
+    points, _, queries, *_, wrap, _, _ = inputs
+    ctx.own, ctx.wrap = queries is None, wrap  # type: ignore[attr-defined]
+    ctx.save_for_backward(points, points if queries is None else queries, output[0])  # type: ignore[arg-type]
+
+
+def _backward(ctx: torch.autograd.function.FunctionCtx, _: object, grad: Tensor, __: object) -> tuple[Tensor | None, ...]:
+    """d|q - p|^2 = 2 (q - p) (dq - dp), for the neighbours there are."""
+    points, queries, index = ctx.saved_tensors  # type: ignore[attr-defined]
+    step = queries[:, None] - rows_at(points, index)
+    if ctx.wrap:  # type: ignore[attr-defined]
+        turn = torch.zeros_like(step)
+        turn[..., -1] = torch.where(step[..., -1].abs() > TURN / 2, TURN * step[..., -1].sign(), 0.0)
+        step = step - turn
+    pull = torch.where((index >= 0)[..., None], 2 * grad[..., None] * step, 0.0)
+    to_queries = pull.sum(1)
+    to_points = torch.zeros_like(points).index_add(0, index.clamp(min=0).flatten(), -pull.flatten(0, 1))
+    if ctx.own:  # type: ignore[attr-defined]
+        return to_points + to_queries, *[None] * 9
+    return to_points, None, to_queries, *[None] * 7
+
+
+knn.register_autograd(_backward, setup_context=_save)
+
+
+def decomposed(
+    points: Tensor,
+    offsets: Tensor,
+    queries: Tensor | None,
+    query_offsets: Tensor | None,
+    k: int,
+    reach2: float,
+    skip_self: bool,
+    wrap: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same answer from operators that ONNX has: every query against every point, other events masked out.
+
+    Memory grows with queries times points: for jets and small events.
+    """
+    rows = torch.arange(points.shape[0], device=points.device)
+    asked, asked_offsets = (points, offsets) if queries is None or query_offsets is None else (queries, query_offsets)
+    asked_rows = torch.arange(asked.shape[0], device=points.device)
+    event, asked_event = ((at[:, None] >= o[None, 1:]).sum(1) for at, o in ((rows, offsets), (asked_rows, asked_offsets)))
+    distance2 = squared_distance(asked[:, None], points[None], wrap)
+    near = (event[None] == asked_event[:, None]) & (distance2 <= reach2)
+    if skip_self:
+        near = near & (rows[None] != asked_rows[:, None])
+    distance2 = torch.where(near, distance2, torch.inf)
+    beyond = distance2.new_full((asked.shape[0], k + 1), torch.inf)  # so that there are always k + 1 to take
+    nearest, order = torch.cat([distance2, beyond], 1).topk(k + 1, dim=1, largest=False)  # in ONNX, ties by lower index
+    found = nearest[:, :k] < torch.inf
+    truncated = (nearest[:, k] < torch.inf) & (reach2 < torch.inf)
+    return torch.where(found, order[:, :k], -1).int(), nearest[:, :k], truncated

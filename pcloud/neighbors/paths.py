@@ -1,0 +1,43 @@
+"""Which code answers a search: chosen by device, dimension, k, radius and size, and said aloud when asked.
+
+``choose(asked) -> (name, why)``; ``search(asked, name)`` forces a path by its name, for benchmarks and tests.
+"""
+
+from __future__ import annotations
+
+from pcloud.neighbors import reference
+from pcloud.neighbors.search import Found, Path, Search
+
+
+def choose(asked: Search) -> tuple[str, str]:
+    """The path's name and the reason in words; looks at shapes and at what the host knows, never at a coordinate."""
+    kind = asked.points.device.type
+    if kind == "cpu":
+        return "forest", f"k-d forest of small leaves on {len(asked.points)} points"
+    if kind == "cuda":
+        from pcloud.neighbors import gpu
+
+        return gpu.choose(asked)
+    return "reference", f"plain torch, as nothing faster is written for {kind}"
+
+
+def search(asked: Search, name: str | None = None) -> Found:
+    """Answer on the named path, by default the chosen one. ValueError: a name that this device has no path of."""
+    name = name or choose(asked)[0]
+    kind = asked.points.device.type
+    known: dict[str, Path] = {"reference": reference.search}
+    if kind == "cpu":
+        known |= {"forest": _forest}
+    elif kind == "cuda":
+        from pcloud.neighbors import gpu
+
+        known |= gpu.PATHS
+    if name not in known:
+        raise ValueError(f"path {name!r} came; on {kind} there are {', '.join(known)}")
+    return known[name](asked)
+
+
+def _forest(asked: Search) -> Found:
+    from pcloud.neighbors import forest  # numba is heavy
+
+    return forest.search(asked)
