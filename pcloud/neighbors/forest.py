@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pcloud.neighbors.forest_build import plant
-from pcloud.neighbors.lanes import FAN, LEAF, leaf_mask, lowest, node_mask
+from pcloud.neighbors.lanes import FAN, LEAF, leaf_mask, leaf_ranks, lowest, node_mask, size
 from pcloud.neighbors.search import Found, Search
 
 SERIAL = 4096  # a thread is not worth its start for fewer queries
+FEW = 4  # so many points of a leaf are faster taken one by one
 HEAP = 96  # from this many neighbours on a heap beats insertion into a sorted list
 FARTHEST = 3.4028235e38  # the largest finite float32
 
@@ -64,7 +65,7 @@ def search(asked: Search) -> Found:
                 done.result()
 
     forest = plant(asked.points.numpy(), rows, starts, threads, run)
-    if asked.queries is asked.points:
+    if asked.queries is asked.points or asked.skip_self:
         queries = Queries(asked.points.numpy(), forest.rows, starts)  # near in the order, near in memory
     else:
         queries = Queries(asked.queries.numpy(), *_finite(asked.queries, asked.query_offsets))
@@ -100,8 +101,9 @@ def _finite(table: Tensor, offsets: Tensor) -> tuple[NDArray[np.int32], NDArray[
 def _search(first: int, last: int, queries: Any, forest: Any, rule: Any, answer: Any) -> None:
     """Answer ``queries.rows[first:last]``. A neighbour is one int64, the bits of its distance above its row, so that numbers
     order as (distance, row) do; so is a box, by its lowest row: what is above the k-th neighbour's number need not be opened."""
-    index, distance2_bits, truncated = answer
-    best = np.empty(rule.k, np.int64)
+    k, (index, distance2_bits, truncated) = rule.k, answer
+    best, spare, fresh = np.empty(k + 1, np.int64), np.empty(k + 1, np.int64), np.empty(LEAF + 1, np.int64)
+    ranks = np.empty(LEAF, np.int32)
     query = np.empty(queries.coordinates.shape[1], np.float32)
     near, gaps = np.empty(LEAF, np.float32), np.empty(FAN, np.float32)
     near_bits, gap_bits = near.view(np.int32), gaps.view(np.int32)
@@ -117,6 +119,7 @@ def _search(first: int, last: int, queries: Any, forest: Any, rule: Any, answer:
         row = queries.rows[place]
         for x in range(len(query)):
             query[x] = queries.coordinates[row, x]
+        own_leaf, own_lane = _own(forest, event, place) if rule.skip_self else (-1, 0)
         found, cut, limit, waiting = 0, False, (np.int64(rule.reach) << 32) | 0x7FFFFFFF, 0
         if top >= 0:
             stack[0], names[0], waiting = 0, np.int64(top) << 32, 1
@@ -133,8 +136,18 @@ def _search(first: int, last: int, queries: Any, forest: Any, rule: Any, answer:
             else:
                 leaf = forest.first_leaf[event] + number
                 mask = leaf_mask(blocks, leaf, query, rule.azimuth, np.int32(limit >> 32), near)
-                found, cut, limit = _take(best, found, cut, limit, mask, near_bits, block_rows, leaf, row, rule)
-        if rule.k >= HEAP:
+                if leaf == own_leaf:
+                    mask &= ~(np.int64(1) << own_lane)
+                count = size(mask)
+                cut |= rule.tell and found + count > k
+                if count <= FEW or k >= HEAP:
+                    found = _insert(best, k, found, mask, near_bits, block_rows, leaf)
+                else:
+                    leaf_ranks(near_bits, mask, ranks)
+                    found = _merge(best, spare, fresh, k, found, mask, ranks, near_bits, block_rows, leaf, count)
+                if found == k and (cut or not rule.tell):
+                    limit = best[0 if k >= HEAP else k - 1]
+        if k >= HEAP:
             best[:found].sort()
         for at in range(found):
             index[row, at] = best[at] & 0xFFFFFFFF
@@ -176,42 +189,38 @@ def _push(
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _take(
-    best: Any, found: int, cut: bool, limit: int, mask: int, bits: Any, rows: Any, leaf: int, row: int, rule: Any
-) -> Any:
-    """Keep the points in the mask; the limit falls to the k-th of them, but not before it is known whether there are more."""
-    k, tell, skip_self = rule.k, rule.tell, rule.skip_self
-    while mask:
-        lane = lowest(mask)
-        mask &= mask - 1
-        other = rows[leaf, lane]
-        key = (np.int64(bits[lane]) << 32) | other
-        if key > limit or (skip_self and other == row):
-            continue
-        if found == k:
-            cut = tell
-        _keep(best, found, key)
-        if found < k:
-            found += 1
-        if found == k and (cut or not tell):
-            limit = best[0 if k >= HEAP else k - 1]
-    return found, cut, limit
+def _own(forest: Any, event: int, place: int) -> Any:
+    """The leaf and lane of a point by its place in the forest's order."""
+    first, leaves = forest.first_leaf[event], forest.first_leaf[event + 1] - forest.first_leaf[event]
+    place, count = place - forest.starts[event], forest.starts[event + 1] - forest.starts[event]
+    leaf = ((place + 1) * leaves - 1) // count
+    return first + leaf, place - leaf * count // leaves
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
-def _keep(best: Any, found: int, key: int) -> None:
-    """Put a key among the ``found`` smallest seen: a sorted list where it is short, else a heap with the largest on top."""
-    k = len(best)
-    if k < HEAP:
-        if found == k:
-            if key >= best[k - 1]:
-                return
-            found -= 1
-        while found > 0 and best[found - 1] > key:
-            best[found] = best[found - 1]
-            found -= 1
-        best[found] = key
-    elif found < k:
+def _insert(best: Any, k: int, found: int, mask: int, bits: Any, rows: Any, leaf: int) -> int:
+    """Take the points in the mask one by one: into a sorted list, or where that is long, a heap with the largest on top."""
+    while mask:
+        lane = lowest(mask)
+        mask &= mask - 1
+        key = (np.int64(bits[lane]) << 32) | rows[leaf, lane]
+        if k >= HEAP:
+            _heap(best, k, found, key)
+            found += found < k
+        elif found < k or key < best[k - 1]:
+            at = found if found < k else k - 1
+            while at > 0 and best[at - 1] > key:
+                best[at] = best[at - 1]
+                at -= 1
+            best[at] = key
+            found += found < k
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _heap(best: Any, k: int, found: int, key: int) -> None:
+    """Put a key on a heap of the ``found`` smallest seen; once there are k, the largest falls off."""
+    if found < k:
         while found > 0 and best[(found - 1) // 2] < key:
             best[found] = best[(found - 1) // 2]
             found = (found - 1) // 2
@@ -227,3 +236,24 @@ def _keep(best: Any, found: int, key: int) -> None:
             best[hole] = best[child]
             hole = child
         best[hole] = key
+
+
+@numba.njit(nogil=True, cache=True, inline="always")
+def _merge(
+    best: Any, spare: Any, fresh: Any, k: int, found: int, mask: int, ranks: Any, bits: Any, rows: Any, leaf: int, count: int
+) -> int:
+    """Take the points in the mask, ``count`` of them, all at once: each to its rank, then two sorted lists into one."""
+    while mask:
+        lane = lowest(mask)
+        mask &= mask - 1
+        fresh[ranks[lane]] = (np.int64(bits[lane]) << 32) | rows[leaf, lane]
+    best[found] = fresh[count] = np.int64(0x7FFFFFFFFFFFFFFF)
+    kept, i, j = min(found + count, k), 0, 0
+    for at in range(kept):
+        a, b = best[i], fresh[j]
+        spare[at] = min(a, b)
+        i += a < b
+        j += a >= b
+    for at in range(kept):
+        best[at] = spare[at]
+    return kept

@@ -159,6 +159,7 @@ def _plant_beds(
             waiting -= 1
             leaf = first_leaf[event] + first
             low, high = start + first * count // leaves[event], start + last * count // leaves[event]
+            rows[low:high].sort()  # so that the lower lane is the lower row
             for place in range(LEAF):
                 names[leaf, place] = rows[low + place] if low + place < high else -1
             for x in range(points.shape[1]):

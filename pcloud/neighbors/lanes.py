@@ -1,6 +1,6 @@
 """Distances from one point to a whole leaf, or to the boxes of a whole node, as one vector operation of the processor.
 
-Numba leaves loops this short scalar, so the three operations that all time goes into are written for LLVM directly.
+Numba leaves loops this short scalar, so the few operations that all time goes into are written for LLVM directly.
 """
 
 from __future__ import annotations
@@ -71,6 +71,41 @@ def node_mask(typing: Any, low: Any, high: Any, node: Any, query: Any, azimuth: 
 
 
 @intrinsic
+def leaf_ranks(typing: Any, bits: Any, mask: Any, out: Any) -> Any:
+    """The place that each lane of ``bits`` [LEAF] int32 has among those in the mask, the lower lane first of equals.
+
+    out [LEAF] int32; lanes outside of the mask get any number. Every lane against every other: no branch to guess.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits, mask, out = args
+        words = ir.VectorType(WORD, LEAF)
+        inside = builder.bitcast(builder.trunc(mask, ir.IntType(LEAF)), ir.VectorType(ir.IntType(1), LEAF))
+        loaded = builder.load(_pointer(context, builder, sig.args[0], bits, ir.Constant(LONG, 0), words))
+        loaded.align = 4
+        values = builder.select(inside, loaded, ir.Constant(words, [0x7FFFFFFF] * LEAF))
+        ranks = ir.Constant(words, [0] * LEAF)
+        for lane in range(LEAF):
+            one = builder.shuffle_vector(values, values, ir.Constant(words, [lane] * LEAF))
+            later = ir.Constant(words, [int(other > lane) for other in range(LEAF)])
+            ranks = builder.sub(ranks, builder.sext(builder.icmp_signed("<", one, builder.add(values, later)), words))
+        builder.store(ranks, _pointer(context, builder, sig.args[2], out, ir.Constant(LONG, 0), words)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(bits, types.int64, out), codegen
+
+
+@intrinsic
+def size(typing: Any, mask: Any) -> Any:
+    """How many bits of a mask are set."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def lowest(typing: Any, mask: Any) -> Any:
     """The place of the lowest bit set in a mask that is not zero."""
 
@@ -103,20 +138,20 @@ def _sum_of_squares(
 
 def _mask(context: Any, builder: Any, total: Any, bound: Any, kind: Any, out: Any, lanes: int) -> Any:
     """Store ``total`` and return the bits of its lanes that are not above ``bound``."""
-    pointer = _pointer(context, builder, kind, out, ir.Constant(LONG, 0), lanes)
+    pointer = _pointer(context, builder, kind, out, ir.Constant(LONG, 0), ir.VectorType(FLOAT, lanes))
     builder.store(total, pointer).align = 4
     bits = builder.bitcast(total, ir.VectorType(WORD, lanes))
     near = builder.icmp_signed("<=", bits, _splat(builder, bound, lanes))
     return builder.zext(builder.bitcast(near, ir.IntType(lanes)), LONG)
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, start: Any, lanes: int) -> Any:
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, start: Any, vector: Any) -> Any:
     data = context.make_array(kind)(context, builder, value=array).data
-    return builder.bitcast(builder.gep(data, [start]), ir.VectorType(FLOAT, lanes).as_pointer())
+    return builder.bitcast(builder.gep(data, [start]), vector.as_pointer())
 
 
 def _load(context: Any, builder: Any, kind: Any, array: Any, start: Any, lanes: int) -> Any:
-    loaded = builder.load(_pointer(context, builder, kind, array, start, lanes))
+    loaded = builder.load(_pointer(context, builder, kind, array, start, ir.VectorType(FLOAT, lanes)))
     loaded.align = 4  # numpy promises no more
     return loaded
 

@@ -26,8 +26,10 @@ def search(asked: Search, name: str | None = None) -> Found:
     name = name or choose(asked)[0]
     kind = asked.points.device.type
     known: dict[str, Path] = {"reference": reference.search}
+    if kind in ("cpu", "cuda"):
+        known["faiss"] = _faiss
     if kind == "cpu":
-        known |= {"forest": _forest}
+        known["forest"] = _forest
     elif kind == "cuda":
         from pcloud.neighbors import gpu
 
@@ -41,3 +43,9 @@ def _forest(asked: Search) -> Found:
     from pcloud.neighbors import forest  # numba is heavy
 
     return forest.search(asked)
+
+
+def _faiss(asked: Search) -> Found:
+    from pcloud.neighbors import faiss
+
+    return faiss.search(asked)

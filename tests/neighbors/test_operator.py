@@ -169,5 +169,5 @@ def test_the_choice_can_be_seen_and_forced() -> None:
     assert knn(pos, offsets, 2).path == ""
     assert knn(pos, offsets, 2, explain=True).path.startswith("forest: ")
     assert knn(pos, offsets, 2, path="reference", explain=True).path == "reference: asked for"
-    with pytest.raises(ValueError, match="path 'tree' came; on cpu there are reference, forest"):
+    with pytest.raises(ValueError, match="path 'tree' came; on cpu there are reference, faiss, forest"):
         knn(pos, offsets, 2, path="tree")
