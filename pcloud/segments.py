@@ -22,8 +22,8 @@ def offsets_of(counts: Tensor) -> Tensor:
 def event_of(offsets: Tensor, rows: int | None = None) -> Tensor:
     """The event that owns each row: [rows], int64. Giving ``rows`` saves a sync with the device."""
     rows = int(offsets[-1]) if rows is None else rows
-    begins = offsets[1:-1]  # a row where k events begin (empty ones included) counts k up
-    steps = begins.new_zeros(rows + 1).scatter_add(0, begins, torch.ones_like(begins))
+    ends = offsets[1:]  # a row before which k events end (empty ones included) counts k up
+    steps = ends.new_zeros(rows + 1).scatter_add(0, ends, torch.ones_like(ends))
     return steps[:rows].cumsum(0)
 
 

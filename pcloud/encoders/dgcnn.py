@@ -34,11 +34,11 @@ class DGCNN(nn.Module):
 
     def forward(self, cloud: PointCloud) -> Encoding:
         h = self.standardize(cloud.feat)
-        neighbors = knn(cloud.pos, cloud.offsets, self.k)
+        neighbors = knn(cloud.pos, cloud.offsets, self.k, max_points=cloud.max_points)
         levels: list[Tensor] = []
         for layer in self.layers:
             if levels and self.dynamic:
-                neighbors = knn(h.detach(), cloud.offsets, self.k)
+                neighbors = knn(h.detach(), cloud.offsets, self.k, max_points=cloud.max_points)
             h = layer(h, neighbors)
             levels.append(h)
         points = self.fuse(torch.cat(levels, dim=-1))

@@ -49,7 +49,8 @@ class InteractionNetwork(nn.Module):
     def forward(self, cloud: PointCloud) -> Encoding:
         if (columns := cloud.pos.shape[1]) != 3:
             raise ValueError(f"pos has {columns} columns; interaction reads x, y, z in mm")
-        neighbors = knn(physics.direction_space(cloud.pos, *self.scales), cloud.offsets, self.k)
+        space = physics.direction_space(cloud.pos, *self.scales)
+        neighbors = knn(space, cloud.offsets, self.k, max_points=cloud.max_points)
         x = self.point_input(self.standardize(cloud.feat))
         edges = self.edge_input(x, neighbors, physics.pair_geometry(cloud.pos[:, None], neighbors.gather(cloud.pos)))
         for support, interact in zip(self.support, self.interact, strict=True):
