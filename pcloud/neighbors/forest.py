@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from pcloud.neighbors.forest_build import plant
-from pcloud.neighbors.lanes import FAN, LEAF, leaf_mask, leaf_ranks, lowest, node_mask, size
+from pcloud.neighbors.lanes import FAN, LEAF, compiled, leaf_mask, leaf_ranks, lowest, node_mask, size
 from pcloud.neighbors.search import Found, Search
 
 SERIAL = 4096  # a thread is not worth its start for fewer queries
@@ -97,7 +96,7 @@ def _finite(table: Tensor, offsets: Tensor) -> tuple[NDArray[np.int32], NDArray[
     return good, np.searchsorted(good, bounds)
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _search(first: int, last: int, queries: Any, forest: Any, rule: Any, answer: Any) -> None:
     """Answer ``queries.rows[first:last]``. A neighbour is one int64, the bits of its distance above its row, so that numbers
     order as (distance, row) do; so is a box, by its lowest row: what is above the k-th neighbour's number need not be opened."""
@@ -155,7 +154,7 @@ def _search(first: int, last: int, queries: Any, forest: Any, rule: Any, answer:
         truncated[row] = cut
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _levels(forest: Any, event: int, levels: Any) -> int:
     """The level of an event's root, 0 where that is a leaf, -1 where there is no point; ``levels`` gets their first nodes."""
     top, count, node = 0, forest.first_leaf[event + 1] - forest.first_leaf[event], forest.first_node[event]
@@ -167,7 +166,7 @@ def _levels(forest: Any, event: int, levels: Any) -> int:
     return top if count else -1
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _push(
     stack: Any, names: Any, waiting: int, mask: int, gap_bits: Any, least: Any, node: int, name: int, limit: int
 ) -> int:
@@ -188,7 +187,7 @@ def _push(
     return waiting
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _own(forest: Any, event: int, place: int) -> Any:
     """The leaf and lane of a point by its place in the forest's order."""
     first, leaves = forest.first_leaf[event], forest.first_leaf[event + 1] - forest.first_leaf[event]
@@ -197,7 +196,7 @@ def _own(forest: Any, event: int, place: int) -> Any:
     return first + leaf, place - leaf * count // leaves
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _insert(best: Any, k: int, found: int, mask: int, bits: Any, rows: Any, leaf: int) -> int:
     """Take the points in the mask one by one: into a sorted list, or where that is long, a heap with the largest on top."""
     while mask:
@@ -217,7 +216,7 @@ def _insert(best: Any, k: int, found: int, mask: int, bits: Any, rows: Any, leaf
     return found
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _heap(best: Any, k: int, found: int, key: int) -> None:
     """Put a key on a heap of the ``found`` smallest seen; once there are k, the largest falls off."""
     if found < k:
@@ -238,7 +237,7 @@ def _heap(best: Any, k: int, found: int, key: int) -> None:
         best[hole] = key
 
 
-@numba.njit(nogil=True, cache=True, inline="always")
+@compiled(inline="always")
 def _merge(
     best: Any, spare: Any, fresh: Any, k: int, found: int, mask: int, ranks: Any, bits: Any, rows: Any, leaf: int, count: int
 ) -> int:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pcloud.neighbors.lanes import FAN, LEAF
+from pcloud.neighbors.lanes import FAN, LEAF, compiled
 
 Ints = NDArray[np.int64]
 Run = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], None]
@@ -78,7 +77,7 @@ def plant(points: NDArray[np.float32], rows: NDArray[np.int32], starts: Ints, th
     return forest
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _before(leaves: int) -> int:
     """How many of a node's leaves go left: the largest power of two below their number, so that nodes are whole subtrees."""
     left = 1
@@ -87,7 +86,7 @@ def _before(leaves: int) -> int:
     return left
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _halve(points: Any, rows: Any, keys: Any, starts: Any, leaves: Any, event: int, first: int, last: int) -> int:
     """Sort the points of leaves first to last - 1 of an event into left and right along their widest axis."""
     start, count, all_leaves = starts[event], starts[event + 1] - starts[event], leaves[event]
@@ -113,7 +112,7 @@ def _halve(points: Any, rows: Any, keys: Any, starts: Any, leaves: Any, event: i
     return middle
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _select(keys: Any, low: int, high: int, at: int) -> None:
     """Hoare's selection: the key at ``at`` is the one that sorting would put there, smaller ones before it, larger after."""
     while high - low > 1:
@@ -137,7 +136,7 @@ def _select(keys: Any, low: int, high: int, at: int) -> None:
             return
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _plant_beds(
     beds: Any, points: Any, rows: Any, keys: Any, starts: Any, leaves: Any, first_leaf: Any, blocks: Any, names: Any, box: Any
 ) -> None:
@@ -174,7 +173,7 @@ def _plant_beds(
                 box[0, leaf, x], box[1, leaf, x] = least, most
 
 
-@numba.njit(nogil=True, cache=True)
+@compiled()
 def _enclose(box: Any, forest: Any) -> None:
     """Boxes and lowest rows of the children of every node: of leaves on the lowest level, then of nodes, up to the root."""
     low, high, least, block_rows = forest.low, forest.high, forest.least, forest.block_rows

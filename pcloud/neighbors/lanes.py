@@ -5,8 +5,10 @@ Numba leaves loops this short scalar, so the few operations that all time goes i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -17,6 +19,18 @@ from pcloud.neighbors.reference import TURN
 LEAF = 32  # points of a leaf
 FAN = 8  # children of a node
 FLOAT, WORD, LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator: compiled by numba at its first call, free of Python's lock, and kept on disk where that can be written."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # neither the installation nor the user has a folder for it
+            return numba.njit(nogil=True, **options)(function)
+
+    return decorate
 
 
 @intrinsic
