@@ -14,8 +14,13 @@ from pcloud.neighbors.search import Search
 from pcloud.neighbors.table import rows_at
 
 
-@torch.library.custom_op("pcloud::knn", mutates_args=())
-def knn(
+SCHEMA = (
+    "(Tensor points, Tensor offsets, Tensor? queries, Tensor? query_offsets, int k, float reach2, bool skip_self, bool wrap, "
+    "SymInt? max_points, str? path) -> (Tensor index, Tensor distance2, Tensor truncated)"
+)
+
+
+def _knn(
     points: Tensor,
     offsets: Tensor,
     queries: Tensor | None,
@@ -26,17 +31,16 @@ def knn(
     wrap: bool,
     max_points: int | None,
     path: str | None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     """The fields of :class:`~pcloud.neighbors.search.Search` in, those of ``Found`` out; no queries: the points themselves."""
     points = points.contiguous()
     if queries is None or query_offsets is None:
         asked = Search(points, offsets, points, offsets, k, reach2, skip_self, wrap, max_points)
     else:
         asked = Search(points, offsets, queries.contiguous(), query_offsets, k, reach2, skip_self, wrap, max_points)
-    return tuple(paths.search(asked, path))  # type: ignore[return-value]
+    return tuple(paths.search(asked, path))
 
 
-@knn.register_fake
 def _shapes(
     points: Tensor, offsets: Tensor, queries: Tensor | None, query_offsets: Tensor | None, k: int, *_: object
 ) -> tuple[Tensor, ...]:
@@ -70,7 +74,12 @@ def _backward(ctx: torch.autograd.function.FunctionCtx, _: object, grad: Tensor,
     return to_points, None, to_queries, *[None] * 7
 
 
-knn.register_autograd(_backward, setup_context=_save)
+# Registered part by part: the decorator that does it all imports torch's compiler at the first call, which takes seconds.
+torch.library.define("pcloud::knn", SCHEMA)
+torch.library.impl("pcloud::knn", "CompositeExplicitAutograd", _knn)
+torch.library.register_fake("pcloud::knn", _shapes)
+torch.library.register_autograd("pcloud::knn", _backward, setup_context=_save)
+knn = torch.ops.pcloud.knn.default
 
 
 def decomposed(
