@@ -136,6 +136,37 @@ def test_far_from_the_origin(path: str) -> None:
     assert knn(far.float(), offsets, 4).distance2.eq(0).any(), "float32 holds no such steps: the test would be idle"
 
 
+@law
+@given(
+    sizes=st.lists(st.integers(0, 60), min_size=1, max_size=4),
+    dim=st.integers(1, 6),
+    k=st.integers(1, 70),
+    origin=st.sampled_from([0.0, 1.0, 1e3, 1e6]),
+    step=st.sampled_from([1e-3, 1.0]),
+    seed=st.integers(0, 1000),
+)
+def test_distances_are_those_of_float64_but_for_rounding(
+    sizes: list[int], dim: int, k: int, origin: float, step: float, seed: int
+) -> None:
+    """Place by place: the j-th distance found is the j-th smallest, within what float32 coordinates of the event's size allow;
+    and the index is of a point at that distance, so sets differ at most where distances are as good as equal."""
+    draw = torch.Generator().manual_seed(seed)
+    pos = step * torch.randn(sum(sizes), dim, generator=draw, dtype=torch.float64) + origin
+    found = knn(pos, segments.offsets_of(torch.tensor(sizes)), k)
+    for low, high in zip(segments.offsets_of(torch.tensor(sizes)).tolist(), torch.tensor(sizes).cumsum(0).tolist(), strict=False):
+        event = pos[low:high]
+        exact = (event[:, None] - event).square().sum(-1)
+        extent = float((event.amax(0) - event.amin(0)).max()) if len(event) else 0.0
+        rounding = 2.0**-23 * (4 * dim * extent * exact.sqrt() + 2 * dim * exact + dim * extent**2 * 2.0**-20) + 1e-30
+        ranked, order = exact.masked_fill(torch.eye(len(event), dtype=torch.bool), torch.inf).sort(dim=1)
+        width = min(k, max(len(event) - 1, 0))
+        table = found.index[low:high, :width].long() - low
+        assert bool((found.index[low:high, width:] == -1).all()) and bool((table >= 0).all())
+        allowed = rounding.gather(1, table) + rounding.gather(1, order[:, :width])
+        assert bool(((found.distance2[low:high, :width] - ranked[:, :width]).abs() <= allowed).all())
+        assert bool(((exact.gather(1, table) - ranked[:, :width]).abs() <= allowed).all())
+
+
 def test_doubles_that_are_singles_give_what_singles_give(path: str) -> None:
     pos, offsets = TROUBLE["two lattices"]()
     single, double = knn(pos, offsets, 6), knn(pos.double(), offsets, 6)
