@@ -5,12 +5,26 @@ A layer that looks at neighbours takes a :class:`pcloud.neighbors.Neighbors` tab
 
 from __future__ import annotations
 
+from pcloud.nn.blocks import by_blocks
 from pcloud.nn.edge_conv import EdgeConv
 from pcloud.nn.edge_kernel import EdgeKernel
 from pcloud.nn.gravnet import GravNet
 from pcloud.nn.interaction import Interaction
 from pcloud.nn.mlp import MLP
+from pcloud.nn.neighbor_attention import NeighborAttention
 from pcloud.nn.pair_mlp import PairMLP
+from pcloud.nn.reduce import strongest
 from pcloud.nn.standardize import Standardize
 
-__all__ = ["MLP", "EdgeConv", "EdgeKernel", "GravNet", "Interaction", "PairMLP", "Standardize"]
+__all__ = [
+    "MLP",
+    "EdgeConv",
+    "EdgeKernel",
+    "GravNet",
+    "Interaction",
+    "NeighborAttention",
+    "PairMLP",
+    "Standardize",
+    "by_blocks",
+    "strongest",
+]

@@ -5,11 +5,12 @@ Takes point features and a neighbour table; gathers, applies an MLP to each pair
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from pcloud.neighbors import Neighbors
+from pcloud.nn.blocks import by_blocks
 from pcloud.nn.pair_mlp import PairMLP
+from pcloud.nn.reduce import strongest
 
 
 class EdgeConv(nn.Module):
@@ -23,7 +24,9 @@ class EdgeConv(nn.Module):
         self.pair = PairMLP(channels_in, 0, channels_out, dropout=dropout)
 
     def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
-        lonely = ~neighbors.mask[..., None]
-        message: Tensor = self.pair(x, neighbors)
-        strongest = message.masked_fill(lonely, -torch.inf).amax(1)
-        return strongest.masked_fill(lonely.all(1), 0.0)
+        pair = self.pair
+        return by_blocks(_strongest, neighbors, rows=[pair.receiver(x)], tables=[pair.sender(x)], nets=[pair.rest])
+
+
+def _strongest(mask: Tensor, receiver: Tensor, sender: Tensor, rest: nn.Module) -> Tensor:
+    return strongest(rest(receiver[:, None] + sender), mask)
