@@ -70,16 +70,16 @@ def geometric_twin(ours: EdgeConv) -> nn.Module:
 
 def truth(jets: int) -> Row:
     """Largest difference, as a share of the largest number: of the output in float32 on all jets, and of every gradient in
-    float64 on a few. In float32 two messages may be so close that rounding chooses which of them wins and is told so."""
+    float64 on a few. In float32 two messages may be so close that rounding chooses the winner: such points are counted."""
     trial = Trial(jets)
     ours, theirs = trial.step(OURS), trial.step(THEIRS)
-    moved = (ours[1] - theirs[1]).norm() / theirs[1].norm()
+    moved = (ours[1] - theirs[1]).abs().amax(1) > 1e-5 * theirs[1].abs().max()
     small = Trial(min(jets, SMALL), torch.float64)
     pairs = list(zip(small.step(OURS), small.step(THEIRS), strict=True))
     return {
         "output, float32": _apart(ours[0], theirs[0]),
-        "gradient of x, float32, as vectors": float(moved),
         "output and gradients, float64": max(_apart(a, b) for a, b in pairs),
+        "share of points with another gradient, float32": float(moved.float().mean()),
         "points": len(trial.x),
         "edges": trial.edges.shape[1],
     }
@@ -116,7 +116,7 @@ def part(threads: int, **request: object) -> Row:
 
 def run(*, pairs: int, threads: int, jets: int) -> Row:
     same = part(threads, part="truth", jets=jets)
-    if same["output, float32"] > 1e-5 or same["output and gradients, float64"] > 1e-10:
+    if max(same["output, float32"] / 1e-5, same["output and gradients, float64"] / 1e-10) > 1:
         raise SystemExit(f"the layers differ: {same}")
     taken = part(threads, part="times", jets=jets, pairs=pairs)
     held = {name: part(threads, part="memory", jets=jets, name=name)["bytes"] for name in taken}
@@ -167,7 +167,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = options_of(arguments)
     result = run(pairs=options.pairs, threads=options.threads, jets=options.jets)
     print(f"{machine()}; {options.threads} threads; {options.pairs} alternating runs; median (16% to 84%)")
-    print("largest difference: " + ", ".join(f"{name} {one:.1e}" for name, one in list(result["same"].items())[:3]))
+    print("largest relative difference: " + ", ".join(f"{name} {one:.1e}" for name, one in list(result["same"].items())[:3]))
     for name, taken in result["seconds"].items():
         middle, low, high = spread(taken)
         share = "" if name == THEIRS else "{:8.3f} ({:.3f} to {:.3f}) of its time".format(*spread(result["ratio"][name]))

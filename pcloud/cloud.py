@@ -30,8 +30,8 @@ class PointCloud:
     event_truth  columns [events]    labels
     particle     columns [particles] true particles of each event, those without a hit included; ids stay int64
     particle_offsets [events + 1] int64
-    max_points   int                 points of the largest event, known on the host (no device sync to choose a kernel); -1 where a
-                                     compiler traces the making of a cloud, when offsets are not checked either
+    max_points   int                 points of the largest event, known on the host (no device sync to choose a kernel); -1 where
+                                     a compiler traces the making of a cloud, when offsets are not checked either
     """
 
     pos: Tensor

@@ -13,7 +13,6 @@ from pcloud.neighbors.reference import TURN, squared_distance
 from pcloud.neighbors.search import Search
 from pcloud.neighbors.table import rows_at
 
-
 SCHEMA = (
     "(Tensor points, Tensor offsets, Tensor? queries, Tensor? query_offsets, int k, float reach2, bool skip_self, bool wrap, "
     "SymInt? max_points, str? path) -> (Tensor index, Tensor distance2, Tensor truncated)"

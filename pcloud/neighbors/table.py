@@ -62,4 +62,5 @@ def rows_at(values: Tensor, index: Tensor) -> Tensor:
     """values [points, ...] at a table of rows [queries, k]; -1 gives some row, and zeros where there is no point at all."""
     if values.shape[0] == 0:
         return values.new_zeros(*index.shape, *values.shape[1:])
-    return values.index_select(0, index.clamp(min=0).flatten()).view(*index.shape, *values.shape[1:])
+    rows = index.clamp(min=0).flatten().long()  # the gradient of int32 rows takes four times as long
+    return values.index_select(0, rows).view(*index.shape, *values.shape[1:])

@@ -6,25 +6,29 @@ on a CPU and in a fraction of the memory: the backward makes each block's messag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from pcloud.neighbors import Neighbors
 
-# Numbers in a block's [points, k, channels]. On a CPU a few such tensors should fit its last cache, yet the fewer blocks, the
-# fewer waits of its threads for one another; elsewhere only memory is saved, and a block must keep every core at work.
-CPU_BLOCK, BLOCK = 1 << 21, 1 << 26
+# Numbers in a block's [points, k, channels]. On a CPU a few such tensors fit the cache of a core; elsewhere only memory is
+# saved, and a block must keep the whole device at work.
+CPU_BLOCK, BLOCK = 1 << 19, 1 << 26
+MOST_THREADS = 16  # more would wait for Python, and for the one that adds up
+
+Message = Callable[..., Tensor]
 
 
 def by_blocks(
-    message: Callable[..., Tensor],
+    message: Message,
     neighbors: Neighbors,
     *,
     rows: Sequence[Tensor] = (),
@@ -39,7 +43,8 @@ def by_blocks(
     nets    modules that message calls. They must treat rows one by one; their parameters get gradients, no other does.
 
     All points go at once where they are few, where a compiler splits the work itself, and where dropout is at work or a
-    module keeps buffers (statistics), for a block can't be made anew then.
+    module keeps buffers (statistics), for a block can't be made anew then. The result does not depend on the number of
+    threads; several run messages at a time.
     """
     index, kind = neighbors.index, neighbors.index.device.type
     k = index.shape[1]
@@ -47,9 +52,8 @@ def by_blocks(
     size = max(1, (CPU_BLOCK if kind == "cpu" else BLOCK) // width)
     if torch.compiler.is_compiling() or not _worth_it(size, index, tables, nets):
         return message(neighbors.mask, *rows, *(neighbors.gather(table) for table in tables), *nets)
-    named = [dict(net.named_parameters()) for net in nets]
-    plan = _Plan(message, size, len(rows), len(tables), tuple(nets), [list(names) for names in named], _autocast(kind))
-    parameters = [one for names in named for one in names.values()]
+    parameters = [one for net in nets for one in net.parameters()]
+    plan = _Plan(message, size, len(rows), len(tables), list(nets), _autocast(kind))
     out: Tensor = _Blocks.apply(plan, index, *rows, *tables, *parameters)  # type: ignore[no-untyped-call]
     return out
 
@@ -63,66 +67,57 @@ def _worth_it(size: int, index: Tensor, tables: Sequence[Tensor], nets: Sequence
 
 
 def _autocast(kind: str) -> Callable[[], AbstractContextManager[object]]:
-    """Makes the present autocast state anew, on or off, for the backward may run in another."""
+    """Makes the present autocast state anew, on or off, for other threads and the backward don't know it."""
     if not torch.amp.is_autocast_available(kind):
         return nullcontext
     return partial(torch.autocast, kind, dtype=torch.get_autocast_dtype(kind), enabled=torch.is_autocast_enabled(kind))
 
 
+@contextmanager
+def _team(kind: str) -> Iterator[Callable[..., Iterator[Any]]]:
+    """A ``map`` on a CPU's threads, each with a block of its own and its operators on that thread alone.
+
+    Within one operator, threads wait for one another at its end, for several ms if the machine has other work; a block
+    takes dozens of operators. Results come in order, so that sums of them are the same each time.
+    """
+    threads = torch.get_num_threads() if kind == "cpu" else 1
+    if threads == 1:
+        yield map
+        return
+    torch.set_num_threads(1)  # of this thread, which adds up meanwhile; the others are told when they start
+    try:
+        with ThreadPoolExecutor(min(threads, MOST_THREADS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            yield pool.map
+    finally:
+        torch.set_num_threads(threads)
+
+
 @dataclass(frozen=True)
 class _Plan:
-    message: Callable[..., Tensor]
+    message: Message
     size: int
     rows: int
     tables: int
-    nets: tuple[nn.Module, ...]
-    names: list[list[str]]
+    nets: list[nn.Module]
     autocast: Callable[[], AbstractContextManager[object]]
 
+    def places(self, index: Tensor) -> list[slice]:
+        return [slice(low, low + self.size) for low in range(0, len(index), self.size)]
+
     def cut(self, place: slice, index: Tensor, whole: Sequence[Tensor]) -> list[Tensor]:
-        """What a block sees of rows, tables and parameters."""
+        """What a block sees of rows and tables."""
         near, k = _near(index[place]), index.shape[1]
-        rows, tables = whole[: self.rows], whole[self.rows : self.rows + self.tables]
-        gathered = [table.index_select(0, near).view(-1, k, *table.shape[1:]) for table in tables]
-        return [*(row[place] for row in rows), *gathered, *whole[self.rows + self.tables :]]
+        gathered = [table.index_select(0, near).view(-1, k, *table.shape[1:]) for table in whole[self.rows :]]
+        return [*(row[place] for row in whole[: self.rows]), *gathered]
 
-    def run(self, mask: Tensor, parts: Sequence[Tensor]) -> Tensor:
-        """The message of a block, by the parameters given and not by those that the modules may hold by now."""
-        at, nets = self.rows + self.tables, []
-        for net, names in zip(self.nets, self.names, strict=True):
-            given = dict(zip(names, parts[at : at + len(names)], strict=True))
-            nets.append(partial(_call, net, given))
-            at += len(names)
+    def run(self, index: Tensor, inputs: Sequence[Tensor], nets: Sequence[nn.Module]) -> Tensor:
         with self.autocast():
-            return self.message(mask, *parts[: self.rows + self.tables], *nets)
+            return self.message(index >= 0, *inputs, *nets)
 
-    def add(self, total: Tensor, which: int, place: slice, index: Tensor, gradient: Tensor) -> None:
-        """Bring a block's gradient of the ``which``-th input to where it belongs."""
-        if which < self.rows:
-            total[place] = gradient
-        elif which < self.rows + self.tables:
-            total.index_add_(0, _near(index[place]), gradient.flatten(0, 1).to(total.dtype))
-        else:
-            total += gradient
-
-
-def _near(index: Tensor) -> Tensor:
-    """The table's cells as one list of rows, int64: torch adds up at int32 several times slower."""
-    return index.clamp(min=0).flatten().long()
-
-
-def _places(index: Tensor, size: int) -> list[slice]:
-    return [slice(low, low + size) for low in range(0, len(index), size)]
-
-
-def _zeros(like: Tensor) -> Tensor:
-    """Where many small gradients are added up: in float32 at least."""
-    return torch.zeros_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
-
-
-def _call(net: nn.Module, parameters: dict[str, Tensor], *inputs: Tensor) -> Tensor:
-    out: Tensor = functional_call(net, parameters, inputs)
-    return out
+    def lent(self, parameters: Sequence[Tensor]) -> list[nn.Module]:
+        """The modules with these parameters; copies, as other threads may use the modules now."""
+        old = [one for net in self.nets for one in net.parameters()]
+        return copy.deepcopy(self.nets, {id(one): new for one, new in zip(old, parameters, strict=True)})
 
 
 class _Blocks(torch.autograd.Function):
@@ -130,7 +125,14 @@ class _Blocks(torch.autograd.Function):
     def forward(ctx: Any, plan: _Plan, index: Tensor, *whole: Tensor) -> Tensor:
         ctx.plan = plan
         ctx.save_for_backward(index, *whole)
-        return torch.cat([plan.run(index[at] >= 0, plan.cut(at, index, whole)) for at in _places(index, plan.size)])
+        inputs = whole[: plan.rows + plan.tables]
+
+        def made(place: slice) -> Tensor:
+            with torch.no_grad():
+                return plan.run(index[place], plan.cut(place, index, inputs), plan.nets)
+
+        with _team(index.device.type) as team:
+            return torch.cat(list(team(made, plan.places(index))))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -138,21 +140,48 @@ class _Blocks(torch.autograd.Function):
         index, *whole = ctx.saved_tensors
         wanted = [which for which, wants in enumerate(ctx.needs_input_grad[2:]) if wants]
         found: list[Tensor | None] = [None] * len(whole)
-        if torch.is_grad_enabled():  # a second derivative will be asked for: let autograd see it all at once
-            out = plan.run(index >= 0, plan.cut(slice(None), index, whole))
-            gradients = torch.autograd.grad(out, [whole[which] for which in wanted], grad, create_graph=True)
-            for which, gradient in zip(wanted, gradients, strict=True):
-                found[which] = gradient
-            return None, None, *found
-        sums = {which: _zeros(whole[which]) for which in wanted}
-        whole = [one.detach() for one in whole]
-        for at in _places(index, plan.size):
-            parts = [part.requires_grad_(which in sums) for which, part in enumerate(plan.cut(at, index, whole))]
-            with torch.enable_grad():
-                out = plan.run(index[at] >= 0, parts)
-            gradients = torch.autograd.grad(out, [parts[which] for which in wanted], grad[at])
-            for (which, total), gradient in zip(sums.items(), gradients, strict=True):
-                plan.add(total, which, at, index, gradient)
-        for which, total in sums.items():
-            found[which] = total.to(whole[which].dtype)
+        gradients = _again if torch.is_grad_enabled() else _anew
+        for which, gradient in zip(wanted, gradients(plan, grad, index, whole, wanted), strict=True):
+            found[which] = gradient
         return None, None, *found
+
+
+def _again(plan: _Plan, grad: Tensor, index: Tensor, whole: list[Tensor], wanted: list[int]) -> Sequence[Tensor]:
+    """The gradients where a second derivative will be asked for: autograd must see all points at once."""
+    last = plan.rows + plan.tables
+    out = plan.run(index, plan.cut(slice(None), index, whole[:last]), plan.lent(whole[last:]))
+    return torch.autograd.grad(out, [whole[which] for which in wanted], grad, create_graph=True)
+
+
+def _anew(plan: _Plan, grad: Tensor, index: Tensor, whole: list[Tensor], wanted: list[int]) -> Sequence[Tensor]:
+    """The gradients, by making each block's messages a second time."""
+    last = plan.rows + plan.tables
+    whole = [one.detach() for one in whole]
+    parameters = [one.requires_grad_(which in wanted) for which, one in enumerate(whole[last:], last)]
+    nets = plan.lent(parameters)
+    # Many small gradients are added up here, which half precision would lose.
+    sums = [torch.zeros_like(whole[which], dtype=torch.promote_types(whole[which].dtype, torch.float32)) for which in wanted]
+
+    def of_block(place: slice) -> Sequence[Tensor]:
+        with torch.enable_grad():
+            inputs = [one.requires_grad_(which in wanted) for which, one in enumerate(plan.cut(place, index, whole[:last]))]
+            out = plan.run(index[place], inputs, nets)
+        parts = [*inputs, *parameters]
+        return torch.autograd.grad(out, [parts[which] for which in wanted], grad[place])
+
+    places = plan.places(index)
+    with _team(index.device.type) as team:
+        for place, gradients in zip(places, team(of_block, places), strict=True):
+            for which, total, gradient in zip(wanted, sums, gradients, strict=True):
+                if which < plan.rows:
+                    total[place] = gradient
+                elif which < last:
+                    total.index_add_(0, _near(index[place]), gradient.flatten(0, 1).to(total.dtype))
+                else:
+                    total += gradient
+    return [total.to(whole[which].dtype) for which, total in zip(wanted, sums, strict=True)]
+
+
+def _near(index: Tensor) -> Tensor:
+    """The table's cells as one list of rows, int64: torch adds up at int32 several times slower."""
+    return index.clamp(min=0).flatten().long()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -106,6 +107,33 @@ def test_the_same_bytes_twice_and_on_any_number_of_threads() -> None:
     for other in results[1:]:
         assert all(map(torch.equal, results[0][:2], other[:2]))
     assert all(map(torch.equal, results[1], results[2]))
+
+
+def test_threads_at_once_and_after_a_failure() -> None:
+    """The same module from several threads; what the threads are set to is as before, after an error too."""
+    net, x, table, before = layer("edge_conv"), numbers(200, 4), random_table(200, 6), torch.get_num_threads()
+
+    def step(_: int) -> list[Tensor]:
+        own = x.clone().requires_grad_()
+        out = net(own, table)
+        return [out, *torch.autograd.grad(out.square().sum(), [own, *net.parameters()])]
+
+    def fails(mask: Tensor, sender: Tensor) -> Tensor:
+        raise ZeroDivisionError
+
+    try:
+        torch.set_num_threads(2)
+        with block_of(200):
+            alone = step(0)
+            with ThreadPoolExecutor(4, initializer=torch.set_num_threads, initargs=(2,)) as pool:
+                for other in pool.map(step, range(12)):
+                    torch.testing.assert_close(other, alone)
+            with pytest.raises(ZeroDivisionError):
+                by_blocks(fails, table, tables=[x])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert all(one.requires_grad and one.is_leaf for one in net.parameters())
 
 
 def test_second_derivatives() -> None:
