@@ -129,9 +129,11 @@ def keep(result: Row) -> None:
     interval = f"68% of {result['pairs']} alternating runs"
     figures = {}
     for name, taken in result["ratio"].items():
-        figures[f"{name}: time / torch-geometric's"] = Figure(*spread(taken), interval=interval)
+        middle, low, high = spread(taken)
+        figures[f"{name}: time / torch-geometric's"] = Figure(middle, "", low, high, interval)
     for name, taken in result["seconds"].items():
-        figures[f"{name}: forward and backward"] = Figure(*spread(taken), unit="s", interval=interval)
+        middle, low, high = spread(taken)
+        figures[f"{name}: forward and backward"] = Figure(middle, "s", low, high, interval)
         if result["bytes"][name] is not None:
             figures[f"{name}: peak memory"] = Figure(result["bytes"][name] / 1e6, "MB")
     record(
