@@ -20,7 +20,7 @@ from data_prep.simulate.transport import Tracks, transport
 from pcloud.scorer import hit_weights
 from pcloud.tracking.detector import Table, trackml_detector
 
-EFFICIENCY = {7: 0.98, 9: 0.98}  # of one crossing to give a hit; elsewhere
+EFFICIENCY = {7: 0.97, 9: 0.97}  # of one crossing to give a hit; elsewhere
 EFFICIENCY_ELSEWHERE = 0.993
 NOISE_PER_PILEUP = 17_535 / 200  # training phase: noise hits do not depend on the particles
 NOISE_SHARE = 0.15  # throughput phase: share of noise in all hits

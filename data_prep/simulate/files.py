@@ -22,7 +22,7 @@ from pcloud.tracking.detector import trackml_detector, write_detectors
 TABLES = ("cells", "particles", "truth", "hits")  # hits last: an event is complete when its hits are there
 FIRST_EVENT = 1000
 RECIPE = "simulation.json"  # what the events of a folder were made from, a series each
-VERSION = 1  # raised whenever the same arguments give other events
+VERSION = 2  # raised whenever the same arguments give other events
 
 
 def simulate(

@@ -20,8 +20,10 @@ _PT = np.array(
 )
 _HARD_LEVEL = np.array([0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1])
 _HARD_PT = np.array([0.1, 0.157, 0.26, 0.51, 1.41, 4.2, 22.0, 70.0])
+_ETA, _ETA_DENSITY = np.array([0, 1.5, 2.2, 2.6, 3.3, 4.0]), np.array([1.0, 1.02, 1.08, 0.98, 0.97, 0.88])  # of |eta|
+_HARDER = (0.0, 1.5, 2.5, 4.0), (1.07, 1.0, 0.97, 0.96)  # |eta|, pT above threshold relative to the table below
 _MULTIPLICITY = np.array(
-    "1 4 8 13 16 19 20.3 23 26 30 33 36.5 44 48.7 55.7 67 76 91 109 155 223".split(), dtype=float
+    "1 4 8 13 16 19 20.3 23 26 30 33 36.5 44 48.7 55.7 67 76 91 109 152 223".split(), dtype=float
 )  # visible particles of generation 0 per visible vertex, every 5 %
 _SPRAY = np.array([0.11, 0.362, 0.344, 0.144, 0.029, 0.011])  # visible secondaries of an interaction: 0, 1, 2, ...
 _SOFT_LEVEL = np.array([0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1])
@@ -96,15 +98,24 @@ def primaries(rng: np.random.Generator, pileup: float, beam: Beam) -> Particles:
     pt = np.interp(rng.random(n), _LEVEL, _PT)
     hard_pt = np.interp(rng.random(n), _HARD_LEVEL, _HARD_PT)
     pt = np.where(vertex == 1, hard_pt, pt)
-    momentum = _momentum(pt, rng.uniform(-_FIDUCIAL_ETA, _FIDUCIAL_ETA, n), rng.uniform(-np.pi, np.pi, n))
+    eta = _pseudorapidity(rng, n)
+    pt = _FIDUCIAL_PT + (pt - _FIDUCIAL_PT) * np.interp(np.abs(eta), *_HARDER)
+    momentum = _momentum(pt, eta, rng.uniform(-np.pi, np.pi, n))
     charge = rng.choice([-1, 1], n)
     kaon, proton = np.interp(pt, *_KAONS), np.interp(pt, *_PROTONS)
     lot = rng.random(n)
     species = np.select([lot < kaon, lot < kaon + proton], [321, 2212], 211)
     prompt = Particles(spot[vertex - 1], momentum, charge, charge * species, vertex, *np.zeros((3, n), np.int64))
     strange = _strange(rng, prompt)
-    joined = Particles.join([prompt.take(rng.random(n) < 0.91), strange])
+    joined = Particles.join([prompt.take(rng.random(n) < 0.905), strange])
     return _number(rng, joined)
+
+
+def _pseudorapidity(rng: np.random.Generator, n: int) -> np.ndarray:
+    fine = np.linspace(0, _FIDUCIAL_ETA, 401)
+    total = np.cumsum(np.interp(fine, _ETA, _ETA_DENSITY))
+    eta: np.ndarray = np.interp(rng.random(n), (total - total[0]) / (total[-1] - total[0]), fine) * rng.choice([-1, 1], n)
+    return eta
 
 
 def _momentum(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
@@ -113,7 +124,7 @@ def _momentum(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray) -> np.ndarray:
 
 def _strange(rng: np.random.Generator, prompt: Particles) -> Particles:
     """K_S -> pi pi and Lambda -> p pi from the same vertices, decayed in flight: the displaced part of generation 0."""
-    parents = prompt.take(rng.random(len(prompt)) < 0.062)
+    parents = prompt.take(rng.random(len(prompt)) < 0.056)
     n = len(parents)
     kaon = rng.random(n) < 0.75
     mass, life = np.where(kaon, 0.4976, 1.1157), np.where(kaon, 26.84, 78.9)
