@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from data_prep.simulate import acts_engine
 from data_prep.simulate.digitise import noise, read_out
 from data_prep.simulate.field import field_table
 from data_prep.simulate.lookup import Lookup
@@ -25,23 +26,28 @@ EFFICIENCY_ELSEWHERE = 0.993
 NOISE_PER_PILEUP = 17_535 / 200  # training phase: noise hits do not depend on the particles
 NOISE_SHARE = 0.15  # throughput phase: share of noise in all hits
 MAX_GENERATION = 3
+ENGINES = ("pcloud", "acts")  # what carries particles: our transport, or Fatras of ACTS
 MAX_PILEUP = 4000  # vertices have 12 bits in a particle id
 
 Event = dict[str, pd.DataFrame]
 
 
-def simulate_event(event_id: int, *, pileup: float, seed: int, phase: int = 2, detector: Table | None = None) -> Event:
+def simulate_event(
+    event_id: int, *, pileup: float, seed: int, phase: int = 2, engine: str = "pcloud", detector: Table | None = None
+) -> Event:
     """Tables `hits`, `cells`, `particles`, `truth` (TrackML columns; mm, GeV) of event `event_id`.
 
     pileup: mean number of soft vertices (challenge: 200; 8 gives about 5,500 hits). phase: 1 training (short beam
     spot, constant noise, weights for all particles) or 2 throughput (long beam spot, 15 % noise, no weight for secondaries).
+    engine: "pcloud", our transport, or "acts", a second opinion (see `acts_engine`), which needs the extra `acts`.
     detector: a table of `pcloud.tracking.detector`, the TrackML one if None. Raises ValueError as `check` does.
     """
-    check(pileup=pileup, phase=phase, seed=seed, event_id=event_id)
+    check(pileup=pileup, phase=phase, seed=seed, event_id=event_id, engine=engine)
     rng = np.random.default_rng([seed, event_id])
     apparatus = _trackml() if detector is None else Apparatus.of(detector)
     detector, lookup = apparatus.detector, apparatus.lookup
-    particles, tracks = _follow(rng, primaries(rng, pileup, BEAMS[phase]), apparatus)
+    follow = _follow if engine == "pcloud" else _follow_with_acts
+    particles, tracks = follow(rng, primaries(rng, pileup, BEAMS[phase]), apparatus)
 
     n_signal = len(tracks.particle)
     n_noise = _noise_count(rng, phase, pileup, n_signal)
@@ -67,7 +73,7 @@ def simulate_event(event_id: int, *, pileup: float, seed: int, phase: int = 2, d
     return {"hits": hits, "cells": cell_table, "particles": table, "truth": truth}
 
 
-def check(*, pileup: float, phase: int, seed: int, event_id: int) -> None:
+def check(*, pileup: float, phase: int, seed: int, event_id: int, engine: str = "pcloud") -> None:
     """Raise ValueError, in one line, where an event cannot be made from these."""
     if phase not in BEAMS:
         raise ValueError(f"phase: {phase!r} came, expected 1 (training) or 2 (throughput)")
@@ -76,6 +82,10 @@ def check(*, pileup: float, phase: int, seed: int, event_id: int) -> None:
     for name, value in (("seed", seed), ("event id", event_id)):
         if value < 0:
             raise ValueError(f"{name}: {value!r} came, expected a number >= 0")
+    if engine not in ENGINES:
+        raise ValueError(f"engine: {engine!r} came, expected one of {', '.join(ENGINES)}")
+    if engine == "acts":
+        acts_engine.check()
 
 
 class Apparatus(NamedTuple):
@@ -112,6 +122,14 @@ def _follow(rng: np.random.Generator, first: Particles, apparatus: Apparatus) ->
             break
         generations.append(secondaries(rng, now.take(tracks.lost), tracks.lost_position, tracks.lost_momentum, taken))
     return Particles.join(generations), Tracks(*(np.concatenate(column) for column in zip(*results, strict=True)))
+
+
+def _follow_with_acts(rng: np.random.Generator, first: Particles, apparatus: Apparatus) -> tuple[Particles, Tracks]:
+    """As `_follow`, by Fatras; not every crossing is read out, as in our transport."""
+    particles, tracks = acts_engine.follow(rng, first, apparatus.detector)
+    seen = rng.random(len(tracks.module)) < apparatus.efficiency[apparatus.lookup.layer[tracks.module]]
+    hits = {name: getattr(tracks, name)[seen] for name in ("particle", "module", "position", "momentum")}
+    return particles, tracks._replace(**hits)
 
 
 def _efficiency(detector: Table) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from data_prep.simulate import acts_engine
 from data_prep.simulate.event import check, simulate_event
 from pcloud import farm
 from pcloud.tracking.detector import trackml_detector, write_detectors
@@ -32,6 +33,7 @@ def simulate(
     pileup: float,
     seed: int,
     phase: int = 2,
+    engine: str = "pcloud",
     workers: int = 1,
     first_event: int = FIRST_EVENT,
     compress: bool = True,
@@ -39,25 +41,26 @@ def simulate(
 ) -> list[Path]:
     """Write `events` events and detectors.csv into the folder `out`; complete events already there are left alone.
 
-    An event depends on its id, `pileup`, `seed` and `phase` alone: not on the number of workers nor on the other events.
+    An event depends on its id, `pileup`, `seed`, `phase` and `engine` alone: not on the number of workers nor on other events.
     progress(done, to do) is called after each event made. Returns the hits files. Raises ValueError on bad arguments, OSError
     on a full disk; neither they nor Ctrl-C leave a half-written file. A folder may hold several series; event ids that were
     made from another recipe are refused.
     """
-    check(pileup=pileup, phase=phase, seed=seed, event_id=first_event)
+    check(pileup=pileup, phase=phase, seed=seed, event_id=first_event, engine=engine)
     if events < 1:
         raise ValueError(f"events: {events} came, expected at least 1")
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
-    recipe = {"pileup": pileup, "phase": phase, "seed": seed, "version": VERSION}
+    carried_by = acts_engine.check() if engine == "acts" else engine
+    recipe = {"pileup": pileup, "phase": phase, "seed": seed, "engine": carried_by, "version": VERSION}
     series = _with_series(folder / RECIPE, first_event, events, recipe)
     if not (folder / "detectors.csv").exists():
         write_detectors(folder / "detectors.csv", trackml_detector())
     _replace(folder / RECIPE, (json.dumps(series, indent=1) + "\n").encode())
     wanted = range(first_event, first_event + events)
     todo = [e for e in wanted if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
-    make = partial(_write_event, folder, ending, pileup, seed, phase)
+    make = partial(_write_event, folder, ending, pileup, seed, phase, engine)
     for _ in farm.run(make, todo, workers=workers, progress=progress):
         pass
     return [folder / _name(e, "hits", ending) for e in wanted]
@@ -67,8 +70,8 @@ def _name(event_id: int, table: str, ending: str) -> str:
     return f"event{event_id:09d}-{table}{ending}"
 
 
-def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int, event_id: int) -> None:
-    event = simulate_event(event_id, pileup=pileup, seed=seed, phase=phase)
+def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int, engine: str, event_id: int) -> None:
+    event = simulate_event(event_id, pileup=pileup, seed=seed, phase=phase, engine=engine)
     for table in TABLES:
         _write(folder / _name(event_id, table, ending), event[table])
 
@@ -79,7 +82,7 @@ def _with_series(path: Path, first: int, events: int, recipe: dict[str, Any]) ->
     known: list[dict[str, Any]] = []
     if path.exists():
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = [{"engine": "pcloud"} | one for one in json.loads(path.read_text(encoding="utf-8"))]
             ranges = [range(one["first_event"], one["first_event"] + one["events"]) for one in known]
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path}: not as pcloud writes it; choose another folder, or remove it with its events") from None

@@ -56,6 +56,9 @@ def _simulate(verbs: Verbs) -> None:
     verb.add_argument("--seed", type=int, required=True, metavar="S", help="same seed, same events")
     verb.add_argument("--phase", type=int, choices=(1, 2), default=2, help="rule for the hit weights (default 2)")
     verb.add_argument(
+        "--engine", choices=("pcloud", "acts"), default="pcloud", help="what carries particles (default pcloud)"
+    )
+    verb.add_argument(
         "--first-event", type=int, default=1000, metavar="ID", help="id of the first event (default 1000)"
     )
     verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")

@@ -40,6 +40,7 @@ def simulate(given: Namespace) -> None:
             pileup=given.pileup,
             seed=given.seed,
             phase=given.phase,
+            engine=given.engine,
             first_event=given.first_event,
             workers=given.workers,
             kind=given.kind,

@@ -48,6 +48,7 @@ def simulate(
     pileup: float,
     seed: int,
     phase: int = 2,
+    engine: str = "pcloud",
     first_event: int = 1000,
     workers: int = 1,
     kind: str = "trackml",
@@ -55,7 +56,8 @@ def simulate(
 ) -> list[Path]:
     """Write synthetic events as raw files and return those of the hits; the same seed gives the same events.
 
-    ``pileup`` is the mean number of collisions, ``phase`` the rule of the hit weights. ``kind``: see pcloud.generators.
+    ``pileup`` is the mean number of collisions, ``phase`` the rule of the hit weights, ``engine`` what
+    carries the particles: pcloud, or acts for a second opinion. ``kind``: see pcloud.generators.
     """
     made: list[Path] = config.find("generator", kind, {}, "generator")(
         out,
@@ -63,6 +65,7 @@ def simulate(
         pileup=pileup,
         seed=seed,
         phase=phase,
+        engine=engine,
         first_event=first_event,
         workers=workers,
         progress=progress,
