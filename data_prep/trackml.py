@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from itertools import chain
@@ -186,13 +186,20 @@ def prepare(
         raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(found)}")
     table = read_detectors(source, detectors)
     results = farm.run(partial(_prepared, detectors=table, truth=truth), chosen, workers=workers, progress=progress)
-    with closing(results):
-        first = next(results)
+    about = {"name": "trackml", "from": Path(source).absolute().name, "truth": truth, **_synthetic(Path(source))}
+    return write_store(store, results, source=about, detectors=table, overwrite=overwrite)
+
+
+def write_store(
+    store: PathLike, events: Generator[Event, None, None], *, source: dict[str, Any], detectors: Table | None, overwrite: bool = False
+) -> Store:
+    """Write events of COLUMNS as they come and open the store; the first says which columns, and which phase, they have."""
+    with closing(events):
+        first = next(events)
         columns = [c for c in COLUMNS if c.name in getattr(first, c.scope)]
         phase = None if "vx" not in first.particle else 2 if "particle_type" in first.particle else 1
-        about = {"name": "trackml", "from": Path(source).absolute().name, "truth": truth, **_synthetic(Path(source))}
-        geometry = None if table is None else geometry_hash(table)
-        with StoreWriter(store, columns, source=about, geometry=geometry, phase=phase, overwrite=overwrite) as writer:
-            for event in chain([first], results):
+        geometry = None if detectors is None else geometry_hash(detectors)
+        with StoreWriter(store, columns, source=source, geometry=geometry, phase=phase, overwrite=overwrite) as writer:
+            for event in chain([first], events):
                 writer.add(event)
     return Store.open(store)

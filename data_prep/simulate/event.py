@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data_prep.simulate import acts_engine
+from data_prep.simulate import acts_engine, generators
 from data_prep.simulate.digitise import noise, read_out
 from data_prep.simulate.field import field_table
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
-from data_prep.simulate.particles import BEAMS, Particles, primaries, secondaries
+from data_prep.simulate.particles import BEAMS, Particles, secondaries
 from data_prep.simulate.transport import Tracks, transport
 from pcloud.scorer import hit_weights
 from pcloud.tracking.detector import Table, trackml_detector
@@ -24,8 +24,10 @@ from pcloud.tracking.detector import Table, trackml_detector
 EFFICIENCY = {7: 0.97, 9: 0.97}  # of one crossing to give a hit; elsewhere
 EFFICIENCY_ELSEWHERE = 0.993
 NOISE_PER_PILEUP = 17_535 / 200  # training phase: noise hits do not depend on the particles
+MODULES = 18_728  # of the whole TrackML detector, over which noise is spread evenly
 NOISE_SHARE = 0.15  # throughput phase: share of noise in all hits
 MAX_GENERATION = 3
+PRINTED, PRINTED_WEIGHT = 6, 9  # decimal digits of a number in the tables
 ENGINES = ("pcloud", "acts")  # what carries particles: our transport, or Fatras of ACTS
 MAX_PILEUP = 4000  # vertices have 12 bits in a particle id
 
@@ -33,24 +35,33 @@ Event = dict[str, pd.DataFrame]
 
 
 def simulate_event(
-    event_id: int, *, pileup: float, seed: int, phase: int = 2, engine: str = "pcloud", detector: Table | None = None
+    event_id: int,
+    *,
+    pileup: float,
+    seed: int,
+    phase: int = 2,
+    generator: str = generators.TABLES,
+    engine: str = ENGINES[0],
+    apparatus: Apparatus | None = None,
 ) -> Event:
-    """Tables `hits`, `cells`, `particles`, `truth` (TrackML columns; mm, GeV) of event `event_id`.
+    """Tables `hits`, `cells`, `particles`, `truth` (TrackML columns; mm, GeV) of event `event_id`, as its files hold them.
 
     pileup: mean number of soft vertices (challenge: 200; 8 gives about 5,500 hits). phase: 1 training (short beam
     spot, constant noise, weights for all particles) or 2 throughput (long beam spot, 15 % noise, no weight for secondaries).
-    engine: "pcloud", our transport, or "acts", a second opinion (see `acts_engine`), which needs the extra `acts`.
-    detector: a table of `pcloud.tracking.detector`, the TrackML one if None. Raises ValueError as `check` does.
+    generator: "tables", "pythia8" or a HepMC3 file, whose event number `event_id` (from 0) is taken. engine: "pcloud", our
+    transport, or "acts", a second opinion (see `acts_engine`). apparatus: `Apparatus.of(detectors table)`, TrackML's if
+    None. Raises ValueError as `check` does.
     """
-    check(pileup=pileup, phase=phase, seed=seed, event_id=event_id, engine=engine)
+    check(pileup=pileup, phase=phase, seed=seed, event_id=event_id, generator=generator, engine=engine)
     rng = np.random.default_rng([seed, event_id])
-    apparatus = _trackml() if detector is None else Apparatus.of(detector)
+    apparatus = trackml_apparatus() if apparatus is None else apparatus
     detector, lookup = apparatus.detector, apparatus.lookup
-    follow = _follow if engine == "pcloud" else _follow_with_acts
-    particles, tracks = follow(rng, primaries(rng, pileup, BEAMS[phase]), apparatus)
+    first = generators.generate(generator, rng, event_id, pileup=pileup, beam=BEAMS[phase])
+    follow = _follow if engine == ENGINES[0] else _follow_with_acts
+    particles, tracks = follow(rng, first, apparatus)
 
     n_signal = len(tracks.particle)
-    n_noise = _noise_count(rng, phase, pileup, n_signal)
+    n_noise = _noise_count(rng, phase, pileup * len(lookup.centre) / MODULES, n_signal)
     noise_module, noise_true, noise_momentum = noise(rng, n_noise, lookup)
     module = np.concatenate([tracks.module, noise_module])
     true = np.concatenate([tracks.position, noise_true])
@@ -67,13 +78,22 @@ def simulate_event(
     truth = pd.DataFrame(
         {"hit_id": hit_id, "particle_id": owner, **_columns("tx ty tz", true), **_columns("tpx tpy tpz", momentum)}
     )
-    table = _particle_table(particles, np.bincount(tracks.particle, minlength=len(particles)))
-    truth["weight"] = hit_weights(truth, table, phase=phase)
-    cell_table = pd.DataFrame({"hit_id": hit_id[readout.hit], **_columns("ch0 ch1", readout.channel), "value": readout.value})
+    table = _particle_table(particles, np.bincount(tracks.particle, minlength=len(particles)), phase)
+    truth["weight"] = rounded(hit_weights(truth, table, phase=phase), PRINTED_WEIGHT)
+    value = rounded(readout.value, PRINTED)
+    cell_table = pd.DataFrame({"hit_id": hit_id[readout.hit], **_columns("ch0 ch1", readout.channel), "value": value})
     return {"hits": hits, "cells": cell_table, "particles": table, "truth": truth}
 
 
-def check(*, pileup: float, phase: int, seed: int, event_id: int, engine: str = "pcloud") -> None:
+def check(
+    *,
+    pileup: float,
+    phase: int,
+    seed: int,
+    event_id: int,
+    generator: str = generators.TABLES,
+    engine: str = ENGINES[0],
+) -> None:
     """Raise ValueError, in one line, where an event cannot be made from these."""
     if phase not in BEAMS:
         raise ValueError(f"phase: {phase!r} came, expected 1 (training) or 2 (throughput)")
@@ -86,6 +106,16 @@ def check(*, pileup: float, phase: int, seed: int, event_id: int, engine: str = 
         raise ValueError(f"engine: {engine!r} came, expected one of {', '.join(ENGINES)}")
     if engine == "acts":
         acts_engine.check()
+    generators.check(generator, event_id)
+
+
+def rounded(values: np.ndarray, digits: int) -> np.ndarray:
+    """The nearest numbers of so many decimal digits: what is read back from a file that prints them."""
+    size = np.floor(np.log10(np.maximum(np.abs(values), 1e-300))).astype(np.int64)
+    lift = digits - 1 - np.clip(size, digits - 1 - 22, digits - 1 + 22)
+    power = 10.0 ** np.abs(lift)
+    whole = np.rint(np.where(lift >= 0, values * power, values / power))
+    return np.asarray(np.where(lift >= 0, whole / power, whole * power))
 
 
 class Apparatus(NamedTuple):
@@ -104,7 +134,7 @@ class Apparatus(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _trackml() -> Apparatus:
+def trackml_apparatus() -> Apparatus:
     return Apparatus.of(trackml_detector())
 
 
@@ -145,14 +175,17 @@ def _noise_count(rng: np.random.Generator, phase: int, pileup: float, n_signal: 
 
 
 def _columns(names: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    if values.dtype.kind == "f":
+        values = rounded(values, PRINTED)
     return {name: values[:, i] for i, name in enumerate(names.split())}
 
 
-def _particle_table(particles: Particles, nhits: np.ndarray) -> pd.DataFrame:
+def _particle_table(particles: Particles, nhits: np.ndarray, phase: int) -> pd.DataFrame:
+    """As published: particle_type is in the tables of the throughput phase alone."""
     table = pd.DataFrame(
         {
             "particle_id": particles.particle_id,
-            "particle_type": particles.species,
+            **({"particle_type": particles.species} if phase == 2 else {}),
             **_columns("vx vy vz", particles.position),
             **_columns("px py pz", particles.momentum),
             "q": particles.charge,

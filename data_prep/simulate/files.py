@@ -1,6 +1,6 @@
 """Simulated events as TrackML files: each renamed into place when complete, so that a broken run can go on later.
 
-`simulate(out, events=..., pileup=..., seed=...)` is what `pcloud simulate` calls.
+`write_files(folder, recipe, ids)` is what `pcloud simulate` calls.
 """
 
 from __future__ import annotations
@@ -8,77 +8,59 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from data_prep.simulate import acts_engine
-from data_prep.simulate.event import check, simulate_event
+from data_prep.simulate.recipe import Recipe
 from pcloud import farm
-from pcloud.tracking.detector import trackml_detector, write_detectors
+from pcloud.tracking.detector import Table, geometry_hash, read_detectors, write_detectors
 
 TABLES = ("cells", "particles", "truth", "hits")  # hits last: an event is complete when its hits are there
-FIRST_EVENT = 1000
 RECIPE = "simulation.json"  # what the events of a folder were made from, a series each
-VERSION = 2  # raised whenever the same arguments give other events
 
 
-def simulate(
-    out: str | os.PathLike[str],
-    *,
-    events: int,
-    pileup: float,
-    seed: int,
-    phase: int = 2,
-    engine: str = "pcloud",
-    workers: int = 1,
-    first_event: int = FIRST_EVENT,
-    compress: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+def write_files(
+    folder: Path, recipe: Recipe, ids: range, *, compress: bool = True, workers: int = 1, progress: farm.Progress | None = None
 ) -> list[Path]:
-    """Write `events` events and detectors.csv into the folder `out`; complete events already there are left alone.
+    """Write the events and detectors.csv; complete events already there are left alone. Returns the hits files.
 
-    An event depends on its id, `pileup`, `seed`, `phase` and `engine` alone: not on the number of workers nor on other events.
-    progress(done, to do) is called after each event made. Returns the hits files. Raises ValueError on bad arguments, OSError
-    on a full disk; neither they nor Ctrl-C leave a half-written file. A folder may hold several series; event ids that were
-    made from another recipe are refused.
+    OSError on a full disk; neither it nor Ctrl-C leaves a half-written file. A folder may hold several series; ValueError for
+    event ids that were made from another recipe, and for a detectors.csv of another detector.
     """
-    check(pileup=pileup, phase=phase, seed=seed, event_id=first_event, engine=engine)
-    if events < 1:
-        raise ValueError(f"events: {events} came, expected at least 1")
-    folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     ending = ".csv.gz" if compress else ".csv"
-    carried_by = acts_engine.check() if engine == "acts" else engine
-    recipe = {"pileup": pileup, "phase": phase, "seed": seed, "engine": carried_by, "version": VERSION}
-    series = _with_series(folder / RECIPE, first_event, events, recipe)
-    if not (folder / "detectors.csv").exists():
-        write_detectors(folder / "detectors.csv", trackml_detector())
+    series = _with_series(folder / RECIPE, ids, recipe.told())
+    _put_detectors(folder / "detectors.csv", recipe.apparatus().detector)
     _replace(folder / RECIPE, (json.dumps(series, indent=1) + "\n").encode())
-    wanted = range(first_event, first_event + events)
-    todo = [e for e in wanted if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
-    make = partial(_write_event, folder, ending, pileup, seed, phase, engine)
-    for _ in farm.run(make, todo, workers=workers, progress=progress):
+    todo = [e for e in ids if not all((folder / _name(e, table, ending)).exists() for table in TABLES)]
+    for _ in farm.run(partial(_write_event, folder, ending, recipe), todo, workers=workers, progress=progress):
         pass
-    return [folder / _name(e, "hits", ending) for e in wanted]
+    return [folder / _name(e, "hits", ending) for e in ids]
 
 
 def _name(event_id: int, table: str, ending: str) -> str:
     return f"event{event_id:09d}-{table}{ending}"
 
 
-def _write_event(folder: Path, ending: str, pileup: float, seed: int, phase: int, engine: str, event_id: int) -> None:
-    event = simulate_event(event_id, pileup=pileup, seed=seed, phase=phase, engine=engine)
+def _write_event(folder: Path, ending: str, recipe: Recipe, event_id: int) -> None:
+    event = recipe.make(event_id)
     for table in TABLES:
         _write(folder / _name(event_id, table, ending), event[table])
 
 
-def _with_series(path: Path, first: int, events: int, recipe: dict[str, Any]) -> list[dict[str, Any]]:
+def _put_detectors(path: Path, detector: Table) -> None:
+    if path.exists() and geometry_hash(read_detectors(path)) != geometry_hash(detector):
+        raise ValueError(f"{path}: another detector than the one asked for; choose another folder, or remove it with its events")
+    if not path.exists():
+        write_detectors(path, detector)
+
+
+def _with_series(path: Path, asked: range, recipe: dict[str, Any]) -> list[dict[str, Any]]:
     """The series of this folder with the one asked for; the same ids may only be asked for again from the same recipe."""
-    fresh = {"first_event": first, "events": events, **recipe}
+    fresh = {"first_event": asked[0], "events": len(asked), **recipe}
     known: list[dict[str, Any]] = []
     if path.exists():
         try:
@@ -88,7 +70,7 @@ def _with_series(path: Path, first: int, events: int, recipe: dict[str, Any]) ->
             raise ValueError(f"{path}: not as pcloud writes it; choose another folder, or remove it with its events") from None
         for one, ids in zip(known, ranges, strict=True):
             before = {key: one.get(key) for key in recipe}
-            if before != recipe and set(ids) & set(range(first, first + events)):
+            if before != recipe and set(ids) & set(asked):
                 raise ValueError(
                     f"{path}: events {ids[0]} to {ids[-1]} here were made with {before}, asked for are {recipe}; "
                     "choose another folder, or another --first-event"
@@ -99,8 +81,7 @@ def _with_series(path: Path, first: int, events: int, recipe: dict[str, Any]) ->
 
 
 def _write(path: Path, table: pd.DataFrame) -> None:
-    digits = "%.9g" if "weight" in table or "vx" in table else "%.6g"  # so that weights recomputed from the files agree
-    data = table.to_csv(index=False, float_format=digits).encode()
+    data = table.to_csv(index=False, float_format="%.9g").encode()  # all numbers are rounded to fewer digits already
     # packed here, not by pandas, which would put the temporary name into the header: same events, same bytes
     _replace(path, gzip.compress(data, compresslevel=4, mtime=0) if path.suffix == ".gz" else data)
 

@@ -35,6 +35,7 @@ _PROTONS = (0.1, 0.3, 0.5, 0.8, 1.5, 5.0), (0.015, 0.025, 0.035, 0.07, 0.12, 0.1
 
 FULL_PILEUP = 200
 _FIDUCIAL_PT, _FIDUCIAL_ETA = 0.1, 4.0
+TRACKER_R, TRACKER_Z = 1000, 2900  # mm: what starts outside is never seen
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Beam:
     silent: float  # share of vertices without any visible particle
     particles: float  # per visible vertex, relative to the training phase
     sigma_xy: float = 0.0145  # mm
+
+    def spots(self, rng: np.random.Generator, vertices: int) -> np.ndarray:
+        """Where collisions happen, [vertices, 3] mm."""
+        return rng.normal(size=(vertices, 3)) * [self.sigma_xy, self.sigma_xy, self.sigma_z]
 
 
 BEAMS = {1: Beam(5.5, 0.30, 1.0), 2: Beam(60.0, 0.20, 1.25)}
@@ -91,7 +96,7 @@ def primaries(rng: np.random.Generator, pileup: float, beam: Beam) -> Particles:
     count[rng.random(soft) < beam.silent] = 0
     hard = max(rng.normal(135, 35) * beam.particles * min(1.0, pileup / FULL_PILEUP), 20)
     count = np.rint(np.r_[hard, count]).astype(np.int64)
-    spot = rng.normal(size=(soft + 1, 3)) * [beam.sigma_xy, beam.sigma_xy, beam.sigma_z]
+    spot = beam.spots(rng, soft + 1)
 
     vertex = np.repeat(np.arange(1, soft + 2), count)
     n = vertex.size
@@ -108,7 +113,7 @@ def primaries(rng: np.random.Generator, pileup: float, beam: Beam) -> Particles:
     prompt = Particles(spot[vertex - 1], momentum, charge, charge * species, vertex, *np.zeros((3, n), np.int64))
     strange = _strange(rng, prompt)
     joined = Particles.join([prompt.take(rng.random(n) < 0.905), strange])
-    return _number(rng, joined)
+    return number(rng, joined)
 
 
 def _pseudorapidity(rng: np.random.Generator, n: int) -> np.ndarray:
@@ -142,11 +147,15 @@ def _strange(rng: np.random.Generator, prompt: Particles) -> Particles:
         part.charge = sign * charge
         part.species = part.charge * np.where(own > 0.5, 2212, 211)
         daughters.append(part)
-    both = Particles.join(daughters)
-    pt = np.hypot(both.momentum[:, 0], both.momentum[:, 1])
-    seen = (pt > _FIDUCIAL_PT) & (np.abs(both.momentum[:, 2]) < np.sinh(_FIDUCIAL_ETA) * pt)
-    inside_detector = (np.hypot(both.position[:, 0], both.position[:, 1]) < 1000) & (np.abs(both.position[:, 2]) < 2900)
-    return both.take(seen & inside_detector)
+    return visible(Particles.join(daughters))
+
+
+def visible(particles: Particles) -> Particles:
+    """Those of pT > 0.1 GeV and |eta| < 4 that start inside the tracker."""
+    pt = np.hypot(particles.momentum[:, 0], particles.momentum[:, 1])
+    seen = (pt > _FIDUCIAL_PT) & (np.abs(particles.momentum[:, 2]) < np.sinh(_FIDUCIAL_ETA) * pt)
+    radius = np.hypot(particles.position[:, 0], particles.position[:, 1])
+    return particles.take(seen & (radius < TRACKER_R) & (np.abs(particles.position[:, 2]) < TRACKER_Z))
 
 
 def _isotropic(rng: np.random.Generator, n: int, up_to: np.ndarray | float = 1.0) -> np.ndarray:
@@ -164,7 +173,7 @@ def _boost(momentum: np.ndarray, mass: np.ndarray, parent: np.ndarray, parent_ma
     return boosted
 
 
-def _number(rng: np.random.Generator, particles: Particles) -> Particles:
+def number(rng: np.random.Generator, particles: Particles) -> Particles:
     """Sort by vertex and give rising primary numbers with gaps, as neutral particles leave in the official ids."""
     particles = particles.take(np.argsort(particles.vertex, kind="stable"))
     step = rng.geometric(0.4, len(particles))

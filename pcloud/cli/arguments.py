@@ -50,19 +50,21 @@ def _prepare(verbs: Verbs) -> None:
 
 def _simulate(verbs: Verbs) -> None:
     verb = _add(verbs, "simulate", "make synthetic TrackML events")
-    verb.add_argument("out", type=Path, help="folder for the event files and detectors.csv")
+    verb.add_argument("out", type=Path, help="folder for the event files and detectors.csv, or the store")
     verb.add_argument("--events", type=int, required=True, metavar="N", help="how many")
-    verb.add_argument("--pileup", type=float, required=True, metavar="MU", help="mean number of collisions in an event")
     verb.add_argument("--seed", type=int, required=True, metavar="S", help="same seed, same events")
-    verb.add_argument("--phase", type=int, choices=(1, 2), default=2, help="rule for the hit weights (default 2)")
+    verb.add_argument("--preset", metavar="NAME", help="mini, pixel, mu50 or mu200 (the challenge's density)")
+    verb.add_argument("--pileup", type=float, metavar="MU", help="mean number of collisions, in place of the preset's")
+    verb.add_argument("--phase", type=int, choices=(1, 2), help="of the challenge: 1 training, 2 throughput (default)")
+    verb.add_argument("--generator", metavar="G", help="tables (the default), pythia8, or a HepMC3 file (plain or .gz)")
+    verb.add_argument("--engine", metavar="E", help="what carries particles: pcloud (the default) or acts")
+    verb.add_argument("--detectors", type=Path, metavar="F", help="detectors.csv of another detector than TrackML's")
     verb.add_argument(
-        "--engine", choices=("pcloud", "acts"), default="pcloud", help="what carries particles (default pcloud)"
+        "--first-event", type=int, metavar="ID", help="id of the first event (default 1000; of a HepMC3 file the first, 0)"
     )
-    verb.add_argument(
-        "--first-event", type=int, default=1000, metavar="ID", help="id of the first event (default 1000)"
-    )
+    verb.add_argument("--store", action="store_true", default=None, help="write a store, ready to train on, not files")
     verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
-    verb.add_argument("--kind", default="trackml", help="kind of generator (default trackml)")
+    verb.add_argument("--kind", default="trackml", help="kind of events (default trackml)")
 
 
 def _train(verbs: Verbs) -> None:

@@ -33,20 +33,10 @@ def prepare(given: Namespace) -> None:
 
 
 def simulate(given: Namespace) -> None:
+    options = {name: value for name, value in vars(given).items() if name not in ("verb", "out")}
     with _bar("simulating events") as progress:
-        files = cli.simulate(
-            given.out,
-            events=given.events,
-            pileup=given.pileup,
-            seed=given.seed,
-            phase=given.phase,
-            engine=given.engine,
-            first_event=given.first_event,
-            workers=given.workers,
-            kind=given.kind,
-            progress=progress,
-        )
-    print(f"{given.out}: {len(files)} synthetic events")
+        cli.simulate(given.out, **options, progress=progress)
+    print(f"{given.out}: {given.events} synthetic events")
 
 
 def train(given: Namespace) -> None:

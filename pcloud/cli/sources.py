@@ -45,30 +45,20 @@ def simulate(
     out: str | Path,
     *,
     events: int,
-    pileup: float,
     seed: int,
-    phase: int = 2,
-    engine: str = "pcloud",
-    first_event: int = 1000,
     workers: int = 1,
     kind: str = "trackml",
     progress: Progress | None = None,
+    **options: Any,
 ) -> list[Path]:
-    """Write synthetic events as raw files and return those of the hits; the same seed gives the same events.
+    """Write synthetic events and return their files, of trackml those of the hits; the same seed gives the same events.
 
-    ``pileup`` is the mean number of collisions, ``phase`` the rule of the hit weights, ``engine`` what
-    carries the particles: pcloud, or acts for a second opinion. ``kind``: see pcloud.generators.
+    ``kind``: an entry point of the group pcloud.generators. ``options`` go to it as they are, those that are None left out;
+    of trackml: preset, pileup, phase, generator, engine, detectors, first_event, store (see data_prep.simulate.simulate).
     """
+    given = {name: value for name, value in options.items() if value is not None}
     made: list[Path] = config.find("generator", kind, {}, "generator")(
-        out,
-        events=events,
-        pileup=pileup,
-        seed=seed,
-        phase=phase,
-        engine=engine,
-        first_event=first_event,
-        workers=workers,
-        progress=progress,
+        out, events=events, seed=seed, workers=workers, progress=progress, **given
     )
     return made
 
