@@ -191,7 +191,12 @@ def prepare(
 
 
 def write_store(
-    store: PathLike, events: Generator[Event, None, None], *, source: dict[str, Any], detectors: Table | None, overwrite: bool = False
+    store: PathLike,
+    events: Generator[Event, None, None],
+    *,
+    source: dict[str, Any],
+    detectors: Table | None,
+    overwrite: bool = False,
 ) -> Store:
     """Write events of COLUMNS as they come and open the store; the first says which columns, and which phase, they have."""
     with closing(events):

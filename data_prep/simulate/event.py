@@ -27,7 +27,7 @@ NOISE_PER_PILEUP = 17_535 / 200  # training phase: noise hits do not depend on t
 MODULES = 18_728  # of the whole TrackML detector, over which noise is spread evenly
 NOISE_SHARE = 0.15  # throughput phase: share of noise in all hits
 MAX_GENERATION = 3
-PRINTED, PRINTED_WEIGHT = 6, 9  # decimal digits of a number in the tables
+PRINTED = 6  # decimal digits of a number in the tables, but for the weights, which are exact
 ENGINES = ("pcloud", "acts")  # what carries particles: our transport, or Fatras of ACTS
 MAX_PILEUP = 4000  # vertices have 12 bits in a particle id
 
@@ -79,7 +79,7 @@ def simulate_event(
         {"hit_id": hit_id, "particle_id": owner, **_columns("tx ty tz", true), **_columns("tpx tpy tpz", momentum)}
     )
     table = _particle_table(particles, np.bincount(tracks.particle, minlength=len(particles)), phase)
-    truth["weight"] = rounded(hit_weights(truth, table, phase=phase), PRINTED_WEIGHT)
+    truth["weight"] = hit_weights(truth, table, phase=phase)
     value = rounded(readout.value, PRINTED)
     cell_table = pd.DataFrame({"hit_id": hit_id[readout.hit], **_columns("ch0 ch1", readout.channel), "value": value})
     return {"hits": hits, "cells": cell_table, "particles": table, "truth": truth}

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_prep.simulate import simulate_event
+from data_prep.simulate import Apparatus, simulate_event
 from data_prep.simulate.event import Event
 from pcloud.scorer import decode_particle_id, hit_weights
 from pcloud.tracking.detector import IDS, trackml_detector
@@ -45,10 +45,11 @@ def in_module(hits: pd.DataFrame, columns: list[str], modules: pd.DataFrame) -> 
     return np.einsum("ni,nij->nj", offset, axes), mine
 
 
-def test_columns_and_types(event: Event) -> None:
+def test_columns_and_types(event: Event, phase: int) -> None:
+    """particle_type was published in the throughput phase alone."""
     assert list(event) == list(COLUMNS)
     for name, columns in COLUMNS.items():
-        assert list(event[name].columns) == columns.split()
+        assert list(event[name].columns) == [c for c in columns.split() if phase == 2 or c != "particle_type"]
         for column in event[name]:
             assert event[name][column].dtype == (np.int64 if column in INTEGERS else np.float64), column
         assert np.isfinite(event[name].to_numpy()).all()
@@ -135,7 +136,7 @@ def test_an_event_is_whole_without_pileup() -> None:
 
 def test_a_detector_without_some_layers(modules: pd.DataFrame) -> None:
     barrel = {name: column[np.isin(trackml_detector()["volume_id"], (8, 13))] for name, column in trackml_detector().items()}
-    event = simulate_event(1, pileup=2, seed=1, detector=barrel)
+    event = simulate_event(1, pileup=2, seed=1, apparatus=Apparatus.of(barrel))
     assert set(event["hits"].volume_id) == {8, 13}
 
 

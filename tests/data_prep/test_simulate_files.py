@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from data_prep.simulate import simulate, simulate_event
+from data_prep.simulate import Recipe, simulate, simulate_event
+from data_prep.trackml import prepare
+from pcloud.data.store import Store
 from pcloud.scorer import hit_weights
-from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
+from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector, write_detectors
 
 TABLES = ("hits", "cells", "particles", "truth")
 
@@ -32,16 +34,59 @@ def test_files_hold_the_event(tmp_path: Path) -> None:
     for table in TABLES:
         read = pd.read_csv(tmp_path / f"event000000022-{table}.csv.gz")
         assert list(read.columns) == list(event[table].columns)
-        pd.testing.assert_frame_equal(read, event[table], rtol=1e-5, atol=1e-5, check_dtype=False)
+        pd.testing.assert_frame_equal(read, event[table], check_exact=True, check_dtype=False)
         if "particle_id" in read:
             assert (read["particle_id"] == event[table]["particle_id"]).all() and read["particle_id"].dtype == np.int64
     assert geometry_hash(read_detectors(tmp_path / "detectors.csv")) == geometry_hash(trackml_detector())
 
 
-def test_weights_recomputed_from_the_files(tmp_path: Path) -> None:
-    simulate(tmp_path, events=1, pileup=5, seed=3, compress=False)
+@pytest.mark.parametrize("phase", [1, 2])
+def test_weights_recomputed_from_the_files(tmp_path: Path, phase: int) -> None:
+    simulate(tmp_path, events=1, pileup=5, seed=3, phase=phase, compress=False)
     truth, particles = (pd.read_csv(tmp_path / f"event000001000-{table}.csv") for table in ("truth", "particles"))
-    np.testing.assert_allclose(hit_weights(truth, particles, phase=2), truth.weight, rtol=1e-6)
+    np.testing.assert_allclose(hit_weights(truth, particles, phase=phase), truth.weight, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("phase", [1, 2])
+def test_a_store_made_straight_is_the_one_prepared_from_files(tmp_path: Path, phase: int) -> None:
+    options = {"events": 2, "preset": "mini", "seed": 9, "phase": phase}
+    simulate(tmp_path / "raw", **options)
+    prepared = prepare(tmp_path / "raw", tmp_path / "prepared")
+    simulate(tmp_path / "straight", store=True, workers=2, **options)
+    straight = Store.open(tmp_path / "straight")
+    assert straight.geometry == prepared.geometry and straight.phase == prepared.phase == phase
+    assert straight.source["series"] == prepared.source["series"]
+    for number in range(2):
+        one, other = straight.read(number), prepared.read(number)
+        for scope in ("point", "event", "point_truth", "particle"):
+            columns, expected = getattr(one, scope), getattr(other, scope)
+            assert list(columns) == list(expected)
+            for name, column in columns.items():
+                assert column.tobytes() == expected[name].tobytes(), name
+
+
+def test_presets(tmp_path: Path) -> None:
+    hits = pd.concat(map(pd.read_csv, simulate(tmp_path / "pixel", events=1, preset="pixel", pileup=3, seed=1)))
+    assert set(hits.volume_id) == {7, 8, 9}
+    assert (read_detectors(tmp_path / "pixel" / "detectors.csv")["volume_id"] <= 9).all()
+    mini, full = (Recipe.of(1, preset) for preset in ("mini", "mu200"))
+    assert (mini.pileup, full.pileup, Recipe.of(1, "mu50", 7).pileup) == (2, 200, 7)
+    with pytest.raises(ValueError, match="preset: 'tiny' came, expected one of mini, pixel, mu50, mu200"):
+        Recipe.of(1, "tiny")
+    with pytest.raises(ValueError, match="neither preset nor pileup came"):
+        Recipe.of(1)
+
+
+def test_another_detector(tmp_path: Path) -> None:
+    table = trackml_detector()
+    barrel = {name: column[table["volume_id"] == 8] for name, column in table.items()}
+    write_detectors(tmp_path / "barrel.csv", barrel)
+    made = simulate(tmp_path / "out", events=1, pileup=1, seed=1, detectors=tmp_path / "barrel.csv")
+    assert set(pd.read_csv(made[0]).volume_id) == {8}
+    assert geometry_hash(read_detectors(tmp_path / "out" / "detectors.csv")) == geometry_hash(barrel)
+    with pytest.raises(ValueError, match="detectors.csv: another detector than the one asked for"):
+        simulate(tmp_path / "out", events=1, pileup=1, seed=1, first_event=2000)
 
 
 def test_same_bytes_for_one_and_two_workers(tmp_path: Path) -> None:
