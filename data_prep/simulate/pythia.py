@@ -1,6 +1,6 @@
 """Particles of one bunch crossing from Pythia 8: pile-up of inelastic collisions around one hard process, at 13 TeV.
 
-`collide(rng, pileup, beam)`; starting Pythia takes some seconds, once per process, and each event seeds it anew.
+`collide(rng, pileup, beam)`; what Pythia computes when it starts takes seconds, once per process. Each event starts anew.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ VERSION = version("pythia8mc")
 PILEUP = ("SoftQCD:inelastic",)
 TTBAR = ("Top:gg2ttbar", "Top:qqbar2ttbar")
 TRIES = 100  # of Pythia at one collision, which it may fail to complete
+_WRITE, _READ = 1, 2  # MultipartonInteractions:reuseInit
 _PT = 0.1  # GeV: no need to copy softer ones out of Pythia
 _SETTINGS = (
     "Print:quiet = on",
@@ -52,7 +55,7 @@ def _collisions(processes: tuple[str, ...], count: int, seed: int) -> Iterator[n
     """Final charged particles of `count` collisions, each [n, 8]: PDG code, charge, production point (mm), momentum (GeV)."""
     if not count:
         return
-    pythia = _started(processes)
+    pythia = _fresh(processes)
     pythia.rndm.init(seed)
     for _ in range(count):
         if not any(pythia.next() for _ in range(TRIES)):
@@ -62,12 +65,33 @@ def _collisions(processes: tuple[str, ...], count: int, seed: int) -> Iterator[n
         yield np.array(rows, dtype=float).reshape(-1, 8)
 
 
-@lru_cache(maxsize=4)
-def _started(processes: tuple[str, ...]) -> Any:
+def _started(processes: tuple[str, ...], file: Path, reuse: int) -> Any:
     pythia = pythia8mc.Pythia("", False)
-    for line in (*_SETTINGS, *(f"{process} = on" for process in processes)):
+    tables = (f"MultipartonInteractions:reuseInit = {reuse}", f"MultipartonInteractions:initFile = {file}")
+    for line in (*_SETTINGS, *tables, *(f"{process} = on" for process in processes)):
         if not pythia.readString(line):
             raise ValueError(f"generator: Pythia {VERSION} does not know the setting {line!r}")
     if not pythia.init():
         raise RuntimeError(f"Pythia {VERSION} did not start with {', '.join(processes)}")
     return pythia
+
+
+@lru_cache(maxsize=4)
+def _tables(processes: tuple[str, ...]) -> bytes:
+    """Pythia's tables of multiple interactions: seconds to compute, so once per process."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "tables"
+        _started(processes, file, _WRITE)
+        return file.read_bytes()
+
+
+def _fresh(processes: tuple[str, ...]) -> Any:
+    """A Pythia that has made no event yet.
+
+    Seeding a used one anew is not enough: it keeps the parameters of the last diffractive system for one of nearly its mass.
+    """
+    tables = _tables(processes)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "tables"
+        file.write_bytes(tables)
+        return _started(processes, file, _READ)
