@@ -267,6 +267,18 @@ def test_rows_that_are_not_finite_are_named(path: str) -> None:
             knn(torch.zeros(5, 3), torch.tensor([0, 5]), 2, query=pos, query_offsets=torch.tensor([0, 5]))
 
 
+def test_half_precision_is_checked_and_turned_as_single() -> None:
+    """1e17 is beyond half precision, and so are the digits of an azimuth brought back from several turns away."""
+    pos = torch.tensor([[0.0, 1.0], [2.0, torch.inf], [1.0, 1.0]], dtype=torch.float16)
+    with pytest.raises(ValueError, match="pos row 1 is"):
+        knn(pos, torch.tensor([0, 3]), 1)
+    found = knn(pos, torch.tensor([0, 3]), 2, check=False)
+    assert int(found.nonfinite) == 1 and found.index.tolist() == [[2, -1], [-1, -1], [0, -1]]
+    turns = torch.linspace(-30, 30, 90)[:, None].half()
+    halves, singles = (knn(t, torch.tensor([0, 90]), 5, metric="cylinder") for t in (turns, turns.float()))
+    assert torch.equal(halves.index, singles.index) and torch.equal(halves.distance2, singles.distance2)
+
+
 def test_wrong_questions() -> None:
     pos, offsets = torch.zeros(2, 3), torch.tensor([0, 2])
     with pytest.raises(ValueError, match="k = 0 came"):
