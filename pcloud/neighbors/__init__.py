@@ -21,6 +21,7 @@ from pcloud.neighbors.table import Neighbors
 __all__ = ["Neighbors", "knn", "knn_graph", "radius", "radius_graph"]
 
 METRICS = ("euclidean", "cylinder")
+FARTHEST = 1e19  # as a radius no bound for any coordinate allowed, and its square is still a finite float32
 
 
 def knn(
@@ -60,7 +61,7 @@ def knn(
     max_points = None if max_points is None or max_points < 0 else max_points
     if max_points is None and check and pos.is_cuda and offsets.shape[0] > 1:
         max_points = int(segments.lengths(offsets).max())
-    reach2 = math.inf if r_max is None else float(np.float32(r_max) * np.float32(r_max))
+    reach2 = math.inf if r_max is None else float(np.float32(min(r_max, FARTHEST)) * np.float32(min(r_max, FARTHEST)))
     skip_self = queries is None and not loop
     if torch.onnx.is_in_onnx_export():
         found = operator.decomposed(points, offsets, queries, query_offsets, k, reach2, skip_self, wrap)

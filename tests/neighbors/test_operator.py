@@ -135,6 +135,9 @@ def test_truncated_queries_are_told() -> None:
     assert radius(pos, offsets, 2.0, k_max=2).truncated.tolist() == [False] * 4
     assert radius(pos, offsets, 2.0, k_max=2, loop=True).truncated.tolist() == [True, True, True, False]
     assert not knn(pos, offsets, 1).truncated.any()
+    for r in (1e17, 1e20, 1e300, math.inf):  # of any size: without a warning that its square is beyond float32
+        assert radius(pos, offsets, r, k_max=2).truncated.tolist() == [True] * 4
+        assert not radius(pos, offsets, r, k_max=3).truncated.any()
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cylinder"])
