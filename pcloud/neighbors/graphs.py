@@ -23,13 +23,15 @@ def knn_graph(
 ) -> Tensor:
     """Edges [2, edges] int64 from the ``k`` nearest points to each point; with ``loop`` the point itself is one of the k.
 
-    x [points, dim]; batch [points] int64, not falling: the event of each point. ``flow`` "target_to_source" turns edges
-    round; ``cosine`` takes the angle between vectors in place of their distance. ``num_workers`` is accepted and not
-    needed: threads are torch's.
+    x [points, dim] or [points]; batch [points] int64, not falling: the event of each point. ``flow`` "target_to_source"
+    turns edges round; ``cosine`` takes the angle between vectors in place of their distance. ``num_workers`` is accepted
+    and not needed: threads are torch's.
     """
+    x = _table(x)
     if cosine:
         x = torch.nn.functional.normalize(x, dim=1)  # then the nearest are those at the smallest angle
-    found = neighbors.knn(x, _offsets(x, batch, batch_size), k, loop=loop)
+    offsets = _offsets(x, batch, batch_size)
+    found = neighbors.knn(x, offsets, _at_most(k, offsets), loop=loop)
     return _flowing(found.edge_index(), flow)
 
 
@@ -44,8 +46,20 @@ def radius_graph(
     batch_size: int | None = None,
 ) -> Tensor:
     """Edges [2, edges] int64 to each point from all within ``r`` (inclusive), or the nearest ``max_num_neighbors`` of them."""
-    found = neighbors.radius(x, _offsets(x, batch, batch_size), r, k_max=max_num_neighbors, loop=loop)
+    x = _table(x)
+    offsets = _offsets(x, batch, batch_size)
+    found = neighbors.radius(x, offsets, r, k_max=_at_most(max_num_neighbors, offsets), loop=loop)
     return _flowing(found.edge_index(), flow)
+
+
+def _table(x: Tensor) -> Tensor:
+    return x[:, None] if x.dim() == 1 else x  # one coordinate, as those libraries take it
+
+
+def _at_most(k: int, offsets: Tensor) -> int:
+    """Places in the table: "all of them" is often said as a huge number, and no event has more neighbours than points."""
+    largest: int = max(segments.lengths(offsets).tolist(), default=0)
+    return min(k, max(largest, 1))
 
 
 def _offsets(x: Tensor, batch: Tensor | None, batch_size: int | None) -> Tensor:

@@ -37,6 +37,17 @@ def test_events_without_points_and_given_batch_size() -> None:
         knn_graph(LINE, 1, batch, batch_size=3)
 
 
+def test_all_of_them_said_as_a_huge_number() -> None:
+    """A table that wide would take 20 TB."""
+    assert torch.equal(radius_graph(LINE, 9.0, BATCH, max_num_neighbors=10**12), radius_graph(LINE, 9.0, BATCH))
+    assert torch.equal(knn_graph(LINE, 10**12, BATCH, loop=True), knn_graph(LINE, 5, BATCH, loop=True))
+
+
+def test_one_coordinate_may_come_without_its_axis() -> None:
+    assert torch.equal(knn_graph(LINE[:, 0], 2, BATCH), knn_graph(LINE, 2, BATCH))
+    assert torch.equal(radius_graph(LINE[:, 0], 2.0, BATCH), radius_graph(LINE, 2.0, BATCH))
+
+
 def test_wrong_questions() -> None:
     with pytest.raises(ValueError, match="sort the points by event first"):
         knn_graph(LINE, 1, BATCH.flip(0))
