@@ -34,7 +34,7 @@ class Neighbors:
         return self.index >= 0
 
     def gather(self, values: Tensor) -> Tensor:
-        """Neighbours' rows: [points, ...] -> [queries, k, ...]; rows of missing neighbours are arbitrary."""
+        """Neighbours' rows: [points, ...] -> [queries, k, ...]; for a missing neighbour the receiver's own row."""
         return rows_at(values, self.index)
 
     def edge_index(self) -> Tensor:
@@ -59,8 +59,17 @@ class Neighbors:
 
 
 def rows_at(values: Tensor, index: Tensor) -> Tensor:
-    """values [points, ...] at a table of rows [queries, k]; -1 gives some row, and zeros where there is no point at all."""
+    """values [points, ...] at a table of rows [queries, k], as :func:`known_rows` has it; zeros where there is no point."""
     if values.shape[0] == 0:
         return values.new_zeros(*index.shape, *values.shape[1:])
-    rows = index.clamp(min=0).flatten().long()  # the gradient of int32 rows takes four times as long
-    return values.index_select(0, rows).view(*index.shape, *values.shape[1:])
+    return values.index_select(0, known_rows(index, values.shape[0])).view(*index.shape, *values.shape[1:])
+
+
+def known_rows(index: Tensor, points: int, first: int = 0) -> Tensor:
+    """A table's cells as one list of rows [queries * k] int64: torch adds up at int32 several times slower.
+
+    In place of -1 stands the query's own row, ``first`` and up: a NaN in some row of another event would spoil this one even
+    under a weight of zero. Queries that are not the points get some row.
+    """
+    own = torch.arange(first, first + index.shape[0], device=index.device).clamp(max=points - 1)
+    return torch.where(index < 0, own[:, None], index).flatten()

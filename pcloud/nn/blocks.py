@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from pcloud.neighbors import Neighbors
+from pcloud.neighbors.table import known_rows
 
 # Numbers in a block's [points, k, channels]. On a CPU a few such tensors fit the cache of a core; elsewhere only memory is
 # saved, and a block must keep the whole device at work.
@@ -38,7 +39,7 @@ def by_blocks(
     """``message(mask, *rows, *gathered, *nets)`` [points, ...], where each point's row comes from its own rows of input.
 
     rows    [points, ...] each: what receivers know. A block sees its own points' part.
-    tables  [senders, ...] each: what neighbours tell. A block sees them gathered, [block, k, ...], with some row where its
+    tables  [senders, ...] each: what neighbours tell. A block sees them gathered, [block, k, ...], with its own row where its
             mask [block, k] is false; message must see to it that such a row changes nothing.
     nets    modules that message calls. They must treat rows one by one; their parameters get gradients, no other does.
 
@@ -106,7 +107,7 @@ class _Plan:
 
     def cut(self, place: slice, index: Tensor, whole: Sequence[Tensor]) -> list[Tensor]:
         """What a block sees of rows and tables."""
-        near, k = _near(index[place]), index.shape[1]
+        near, k = known_rows(index[place], len(whole[-1]), place.start or 0), index.shape[1]
         gathered = [table.index_select(0, near).view(-1, k, *table.shape[1:]) for table in whole[self.rows :]]
         return [*(row[place] for row in whole[: self.rows]), *gathered]
 
@@ -176,12 +177,7 @@ def _anew(plan: _Plan, grad: Tensor, index: Tensor, whole: list[Tensor], wanted:
                 if which < plan.rows:
                     total[place] = gradient
                 elif which < last:
-                    total.index_add_(0, _near(index[place]), gradient.flatten(0, 1).to(total.dtype))
+                    total.index_add_(0, known_rows(index[place], len(total), place.start), gradient.flatten(0, 1).to(total.dtype))
                 else:
                     total += gradient
     return [total.to(whole[which].dtype) for which, total in zip(wanted, sums, strict=True)]
-
-
-def _near(index: Tensor) -> Tensor:
-    """The table's cells as one list of rows, int64: torch adds up at int32 several times slower."""
-    return index.clamp(min=0).flatten().long()

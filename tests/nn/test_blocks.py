@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tables_by_hand import numbers, random_table, table_of
 from torch import Tensor, nn
 
-from pcloud.neighbors import Neighbors
+from pcloud.neighbors import Neighbors, knn
 from pcloud.nn import EdgeConv, NeighborAttention, blocks, by_blocks, strongest
 
 Layer = Callable[[Tensor, Neighbors], Tensor]
@@ -250,3 +250,19 @@ def test_half_precision_adds_up_in_single() -> None:
     table, sent = table_of([[0]] * 1000), torch.ones(1, 1, dtype=torch.bfloat16, requires_grad=True)
     by_blocks_of(10, lambda mask, sender: strongest(sender, mask), table, tables=[sent]).float().sum().backward()
     assert sent.grad is not None and sent.grad.item() == 1000
+
+
+@pytest.mark.parametrize("kind", ["edge_conv", "attention"])
+@pytest.mark.parametrize("size", [0, 40])
+def test_a_nan_stays_in_its_event(kind: str, size: int) -> None:
+    """Events of 3 and 30 points: those of the first lack neighbours, and the row that stands in for one must not be another's."""
+    net, x, offsets = layer(kind), numbers(36, 4), torch.tensor([0, 3, 6, 36])
+    table = knn(numbers(36, 2, seed=2), offsets, 5)
+    spoilt = x.clone()
+    spoilt[0] = torch.nan
+    spoilt.requires_grad_()
+    with block_of(size):
+        clean, out = net(x, table), net(spoilt, table)
+        out[3:].square().sum().backward()
+    assert torch.equal(out[3:], clean[3:])
+    assert spoilt.grad is not None and bool(spoilt.grad[3:].isfinite().all())
