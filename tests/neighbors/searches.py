@@ -83,6 +83,7 @@ SEARCHES: dict[str, Callable[[], Search]] = {
     "reach of exactly k, lattice": lambda: _search(TROUBLE["lattice"]()[0], [125], 6, skip_self=True, reach2=1.0),
     "reach of one more than k, lattice": lambda: _search(TROUBLE["lattice"]()[0], [125], 5, skip_self=True, reach2=1.0),
     "reach of nothing but its own place": lambda: _search(TROUBLE["coincident"]()[0], [25, 15], 4, skip_self=True, reach2=0.0),
+    "a reach beyond all": lambda: _search(_noise(80, 2), [5, 40, 35], 6, skip_self=True, reach2=1e38),
     "seam": lambda: _search(_cylinder(60), [40, 20], 8, skip_self=True, wrap=True),
     "seam, within reach": lambda: _search(_cylinder(60), [40, 20], 4, skip_self=True, wrap=True, reach2=0.1),
     "queries of their own": lambda: _search(_noise(70, 3), [30, 0, 40, 0], 6, _noise(55, 3, 1), [35, 5, 0, 15]),
