@@ -65,7 +65,9 @@ def test_ids_fit_together(event: Event) -> None:
     counted = truth[truth.particle_id != 0].particle_id.value_counts()
     assert set(counted.index) <= set(particles.particle_id)
     assert (particles.particle_id.map(counted).fillna(0) == particles.nhits).all()
-    assert (np.sign(particles.particle_type) == particles.q).all() and set(particles.particle_type.abs()) == {211, 321, 2212}
+    if "particle_type" in particles:
+        assert (np.sign(particles.particle_type) == particles.q).all()
+        assert set(particles.particle_type.abs()) == {211, 321, 2212}
 
 
 def test_ids_say_where_a_particle_comes_from(event: Event) -> None:
@@ -86,9 +88,10 @@ def test_hits_lie_on_their_modules(event: Event, modules: pd.DataFrame) -> None:
     for columns, table in ((["x", "y", "z"], event["hits"]), (["tx", "ty", "tz"], event["truth"].merge(event["hits"]))):
         place, module = in_module(table, columns, modules)
         half_u = module.module_minhu + (module.module_maxhu - module.module_minhu) * (place[:, 1] / module.module_hv + 1) / 2
-        assert np.abs(place[:, 2]).max() < 1e-5
-        assert (np.abs(place[:, 1]) <= module.module_hv + 1e-6).all()
-        slack = 0.5 if columns[0] == "x" else 1e-5  # a cluster's centroid may stand off a trapezoid's edge
+        # six digits of up to 2955 mm, in three coordinates
+        assert np.abs(place[:, 2]).max() < 0.006
+        assert (np.abs(place[:, 1]) <= module.module_hv + 0.006).all()
+        slack = 0.5 if columns[0] == "x" else 0.006  # a cluster's centroid may stand off a trapezoid's edge
         assert (np.abs(place[:, 0]) <= half_u + slack).all()
 
 
@@ -109,7 +112,7 @@ def test_noise(event: Event, phase: int) -> None:
     expected = 17_535 * 30 / 200 if phase == 1 else 0.15 * len(event["hits"])
     assert abs(len(noise) - expected) < 5 * np.sqrt(expected)
     assert (noise.weight == 0).all()
-    np.testing.assert_allclose(np.linalg.norm(noise[["tpx", "tpy", "tpz"]], axis=1), 1e6, rtol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(noise[["tpx", "tpy", "tpz"]], axis=1), 1e6, rtol=1e-5)
     share = event["hits"].set_index("hit_id").loc[noise.hit_id].volume_id.value_counts(normalize=True)
     assert abs(share[17] - 5712 / 18728) < 0.05, "uniform over modules"
 
