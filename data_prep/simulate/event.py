@@ -13,7 +13,7 @@ import pandas as pd
 
 from data_prep.simulate import acts_engine, generators
 from data_prep.simulate.digitise import noise, read_out
-from data_prep.simulate.field import field_table
+from pcloud.tracking.field import field_table
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
 from data_prep.simulate.particles import BEAMS, Particles, secondaries

@@ -10,28 +10,9 @@ import math
 import numba
 import numpy as np
 
-from data_prep.simulate.field import AXIS_X, AXIS_Y, TABLE_STEP, TABLE_Z
+from pcloud.tracking.field import field_at
 
 CURVE = 0.299792458e-3  # GeV / (T mm): curvature of a unit charge is CURVE * field / momentum
-
-
-@numba.njit(cache=True)
-def field_at(table: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
-    x, y = x - AXIS_X, y - AXIS_Y
-    r = math.sqrt(x * x + y * y)
-    i, j = r / TABLE_STEP, (z + TABLE_Z) / TABLE_STEP
-    a = min(max(int(i), 0), table.shape[0] - 2)
-    b = min(max(int(j), 0), table.shape[1] - 2)
-    i, j = i - a, j - b
-    radial = (1 - i) * ((1 - j) * table[a, b, 0] + j * table[a, b + 1, 0]) + i * (
-        (1 - j) * table[a + 1, b, 0] + j * table[a + 1, b + 1, 0]
-    )
-    axial = (1 - i) * ((1 - j) * table[a, b, 1] + j * table[a, b + 1, 1]) + i * (
-        (1 - j) * table[a + 1, b, 1] + j * table[a + 1, b + 1, 1]
-    )
-    if r < 1e-6:
-        return 0.0, 0.0, axial
-    return radial * x / r, radial * y / r, axial
 
 
 @numba.njit(cache=True)

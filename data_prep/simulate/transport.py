@@ -15,7 +15,8 @@ import numpy as np
 
 from data_prep.simulate.crossing import NONE, cross_matter, first_module, first_surface
 from data_prep.simulate.lookup import CELL, REACH_R, REACH_Z, STEP, Lookup
-from data_prep.simulate.stepping import CURVE, advance, between, copy, field_at
+from data_prep.simulate.stepping import CURVE, advance, between, copy
+from pcloud.tracking.field import field_at
 
 MAX_HITS = 64  # of one particle; the half turn after which tracking ends leaves room for a third of it
 LONGEST_STEP = 60.0  # mm

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.simulate.field import AXIS_X, AXIS_Y, HALF_LENGTH, MIDDLE, RADIUS, STRENGTH, field_table, solenoid, uniform_table
+from pcloud.tracking.field import AXIS_X, AXIS_Y, HALF_LENGTH, MIDDLE, RADIUS, STRENGTH, field_table, solenoid, uniform_table
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
 from data_prep.simulate.transport import Tracks, transport

@@ -1,0 +1,81 @@
+"""The classical track finder: hits of one event in, a track id for every hit out; no training, no truth.
+
+    track_id = find_tracks({"x": x, "y": y, "z": z, "volume_id": volume, "layer_id": layer}, trackml_detector())
+
+It looks for tracks in passes from easy to hard, each on the hits that the passes before it left (`settings.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pcloud.tracking.detector import Table, geometry_hash
+from pcloud.tracking.field import field_table
+from pcloud.tracking.hits import prepare
+from pcloud.tracking.layers import Layers, layers_of, next_layers
+from pcloud.tracking.passes import Found, run_pass
+from pcloud.tracking.settings import DEFAULT, Settings
+
+_known: dict[str, tuple[Layers, np.ndarray]] = {}
+_last: list[tuple[Table, tuple[Layers, np.ndarray]]] = []
+
+
+@dataclass
+class Stages:
+    """What `find_tracks` did on its way: per pass its seeds, candidates and tracks, and its seconds."""
+
+    passes: list[Found] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def find_tracks(
+    hits: Mapping[str, np.ndarray],
+    detector: Table,
+    settings: Settings = DEFAULT,
+    *,
+    threads: int | None = None,
+    stages: Stages | None = None,
+) -> NDArray[np.int64]:
+    """Track id of every hit, 0, 1, ... with the surest track first; -1 for hits on no track.
+
+    hits: columns x, y, z (mm), volume_id, layer_id and, if at hand, module_id (used for the direction of strips in discs, where the
+    hit does lie on that module). threads: torch's number of threads if None; the answer does not depend on it. stages: filled if given.
+    """
+    columns = {name: np.asarray(hits[name]) for name in ("x", "y", "z", "volume_id", "layer_id", "module_id") if name in hits}
+    threads = torch.get_num_threads() if threads is None else threads
+    layers, links = _geometry(detector)
+    table = field_table()
+    points = prepare(columns, detector, layers)
+    track = np.full(len(points.x), -1, np.int64)
+    free = np.flatnonzero(points.layer >= 0)
+    count = 0
+    for cuts in settings.passes:
+        start = time.perf_counter()
+        found = run_pass(points, free, layers, links, table, cuts, threads)
+        kept = found.kept
+        inside = np.arange(kept.names.shape[1]) < kept.sizes[:, None]
+        track[kept.names[inside]] = count + np.repeat(np.arange(len(kept.sizes)), kept.sizes)
+        count += len(kept.sizes)
+        free = free[track[free] < 0]
+        if stages is not None:
+            stages.passes.append(found)
+            stages.seconds.append(time.perf_counter() - start)
+    return track
+
+
+def _geometry(detector: Table) -> tuple[Layers, np.ndarray]:
+    """Layers of a detector and the links between them, kept between calls."""
+    if _last and _last[0][0] is detector:
+        return _last[0][1]
+    name = geometry_hash(detector)
+    if name not in _known:
+        layers = layers_of(detector)
+        _known[name] = layers, next_layers(layers)
+    _last[:] = [(detector, _known[name])]
+    return _known[name]

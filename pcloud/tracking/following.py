@@ -1,0 +1,318 @@
+"""From three hits to a whole track: outward over all layers with the likeliest hit on each, then inward for what was passed over.
+
+`follow` is compiled and answers for a range of seeds. A candidate is a list of places in the grid, innermost layer first, each with
+its log likelihood ratio.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pcloud.neighbors.lanes import compiled
+from pcloud.tracking.hits import Grid
+from pcloud.tracking.layers import PIPE, Layers
+from pcloud.tracking.motion import NOT_REACHED, STATE, move, place, scatter, to_radius, way
+from pcloud.tracking.seeding import BEAM, BEND
+from pcloud.tracking.settings import Cuts
+from pcloud.tracking.window import NOTHING, likeliest, take
+
+MOST = 32  # hits of a candidate
+ON_LAYER = 3  # hits of one layer
+DEEPEST = 24  # layers of a candidate, empty ones included
+
+
+@compiled()
+def _start(field, grid, layers, cuts, a, b, c, q, p):
+    """Put the state where the track begins: on the beam line, or at the first hit."""
+    xa, ya, xb, yb, xc, yc = grid.x[a], grid.y[a], grid.x[b], grid.y[b], grid.x[c], grid.y[c]
+    if cuts.beam > 0:
+        x0, y0 = 0.0, 0.0
+        x1, y1 = xb, yb
+    else:
+        x0, y0 = xa, ya
+        x1, y1 = xb, yb
+    d1, d2 = math.hypot(x1 - x0, y1 - y0), math.hypot(xc - x0, yc - y0)
+    d12 = math.hypot(xc - x1, yc - y1)
+    w = 2 * ((x1 - x0) * (yc - y0) - (y1 - y0) * (xc - x0)) / max(d1 * d2 * d12, 1e-9)
+    half = math.asin(min(max(0.5 * w * d2, -1.0), 1.0))
+    phi = math.atan2(yc - y0, xc - x0) - half
+    arc_c = d2 * (half / (0.5 * w * d2) if abs(w * d2) > 1e-6 else 1.0)
+    da = math.hypot(xa - x0, ya - y0)
+    ha = 0.5 * w * da
+    arc_a = da * (1 + ha * ha / 6)
+    t = (grid.z[c] - grid.z[a]) / max(arc_c - arc_a, 0.1)
+    z = grid.z[a] - t * arc_a
+    place(field, q, x0, y0, z, phi, t, 0.0)
+    g = q[8] if abs(q[8]) > 5e-5 else -5e-5
+    q[5] = w / g
+    p[:] = 0.0
+    p[0, 0] = BEAM * BEAM if cuts.beam > 0 else 1.0
+    p[1, 1] = 1e4
+    p[2, 2] = 0.01
+    p[3, 3] = 0.04 * (1 + t * t)
+    p[4, 4] = 0.25 * q[5] * q[5] + 0.04
+
+
+@compiled()
+def _to_hit(field, grid, layers, a, h, q, p, work):
+    """Bring the state to the surface that a hit is on."""
+    disc = layers.disc[a]
+    at = grid.z[h] if disc else grid.r[h]
+    d = way(q, disc, at)
+    if d == NOT_REACHED:
+        return False
+    return move(field, q, p, disc, at, d, work) != NOT_REACHED
+
+
+@compiled()
+def _radius_after(q, d):
+    turn = 0.5 * d * q[5] * q[8]
+    x, y = q[0] + d * (q[6] - turn * q[7]), q[1] + d * (q[7] + turn * q[6])
+    return math.sqrt(x * x + y * y)
+
+
+@compiled()
+def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
+    """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
+    first, second = names[n - 1], -1
+    for _ in range(ON_LAYER - 1):
+        if n >= MOST:
+            break
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, first, second, found)
+        if h < 0 or gain < cuts.double:
+            break
+        names[n], gains[n] = h, gain
+        n += 1
+        second = h
+        if learn:
+            take(grid, layers.disc[a], h, q, p, work)
+    return n
+
+
+@compiled()
+def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
+    """Follow a state outward from its hit on layer la.
+
+    on_layer [DEEPEST], on_first [DEEPEST + 1]: layers passed and where their names begin. Returns the number of names and of layers
+    kept, up to the last one that made the candidate likelier; kept_q, kept_p are the state there.
+    """
+    discs = layers.forward if q[4] > 0 else layers.backward
+    total = best = 0.0
+    best_n, best_depth = n, depth
+    kept_q[:], kept_p[:] = q, p
+    r, far = math.sqrt(q[0] * q[0] + q[1] * q[1]), abs(q[2])
+    nb = nd = 0
+    if layers.disc[la]:
+        nd = layers.rank[la] + 1
+        while nb < len(layers.barrels) and layers.at[layers.barrels[nb]] < r + 1.0:
+            nb += 1
+    else:
+        nb = layers.rank[la] + 1
+        while nd < len(discs) and abs(layers.at[discs[nd]]) < far + 2.0:
+            nd += 1
+    missed = 0
+    turned, phi0 = 0.0, q[3]
+    while depth < DEEPEST and n < MOST - 3:
+        w = q[5] * q[8]
+        db = to_radius(q, w, layers.at[layers.barrels[nb]]) if nb < len(layers.barrels) else NOT_REACHED
+        dd = (layers.at[discs[nd]] - q[2]) / q[4] if nd < len(discs) and q[4] != 0 else NOT_REACHED
+        if db == NOT_REACHED and (dd == NOT_REACHED or abs(w * dd) > 3.0):
+            break
+        if db < dd:
+            a, d = layers.barrels[nb], db
+            nb += 1
+            v = q[2] + q[4] * d
+        else:
+            a, d = discs[nd], dd
+            nd += 1
+            if d < -5.0:
+                continue
+            v = _radius_after(q, d)
+        margin = 6.0 + 0.03 * abs(d)
+        if v < layers.low[a] - margin or v > layers.high[a] + margin:
+            continue
+        if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
+            continue
+        if abs(q[3] - phi0) > 3.3:
+            break
+        v = math.sqrt(q[0] * q[0] + q[1] * q[1]) if layers.disc[a] else q[2]
+        if v < layers.low[a] - 3 or v > layers.high[a] + 3:
+            continue
+        inside = layers.low[a] + 2 < v < layers.high[a] - 2
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+        on_layer[depth], on_first[depth] = a, n
+        depth += 1
+        if h >= 0 and gain > -cuts.miss:
+            names[n], gains[n] = h, gain
+            n += 1
+            take(grid, layers.disc[a], h, q, p, work)
+            m = _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, True)
+            for i in range(n - 1, m):
+                total += gains[i]
+            n = m
+            missed = 0
+        elif inside:
+            total -= cuts.miss
+            missed += 1
+        on_first[depth] = n
+        scatter(q, p, layers.matter[a], 1.0)
+        if total > best:
+            best, best_n, best_depth = total, n, depth
+            kept_q[:], kept_p[:] = q, p
+        if missed > cuts.misses or total < best - 12.0:
+            break
+    return best_n, best_depth
+
+
+@compiled()
+def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_layer, on_first, out, out_gain):
+    """Refit inward over the layers of a candidate; collects into out, outermost first, what each layer has. Returns their number."""
+    for i in range(5):
+        for j in range(5):
+            p[i, j] = p[i, j] * 40.0 if i == j else 0.0
+    m = 0
+    for k in range(depth - 1, -1, -1):
+        a, i0, i1 = on_layer[k], on_first[k], on_first[k + 1]
+        if k < depth - 1:
+            scatter(q, p, layers.matter[a], -1.0)
+        if i1 > i0:
+            if not _to_hit(field, grid, layers, a, names[i0], q, p, work):
+                return -1
+            take(grid, layers.disc[a], names[i0], q, p, work)
+            for i in range(i0, i1):
+                out[m], out_gain[m] = names[i], gains[i]
+                m += 1
+                if i > i0:
+                    take(grid, layers.disc[a], names[i], q, p, work)
+            if i1 == i0 + 1 and m < MOST and k < depth - 1:
+                m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m, True)
+        else:
+            d = way(q, layers.disc[a], layers.at[a])
+            if d == NOT_REACHED or move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
+                continue
+            h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+            if h >= 0 and gain > cuts.double and m < MOST - 3:
+                out[m], out_gain[m] = h, gain
+                take(grid, layers.disc[a], h, q, p, work)
+                m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
+    return m
+
+
+@compiled()
+def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
+    """Go on inward from the innermost hit on layer la for hits that the seed passed over."""
+    discs = layers.forward if q[4] > 0 else layers.backward
+    r, far = math.sqrt(q[0] * q[0] + q[1] * q[1]), abs(q[2])
+    nb, nd = len(layers.barrels) - 1, len(discs) - 1
+    if layers.disc[la]:
+        nd = layers.rank[la] - 1
+        while nb >= 0 and layers.at[layers.barrels[nb]] > r - 1.0:
+            nb -= 1
+    else:
+        nb = layers.rank[la] - 1
+        while nd >= 0 and abs(layers.at[discs[nd]]) > far - 2.0:
+            nd -= 1
+    scatter(q, p, layers.matter[la], -1.0)
+    missed = 0
+    while (nb >= 0 or nd >= 0) and m < MOST - 3 and missed < 2:
+        db = to_radius(q, q[5] * q[8], layers.at[layers.barrels[nb]]) if nb >= 0 else NOT_REACHED
+        dd = (layers.at[discs[nd]] - q[2]) / q[4] if nd >= 0 and q[4] != 0 else NOT_REACHED
+        if db == NOT_REACHED and dd == NOT_REACHED:
+            break
+        if db != NOT_REACHED and (dd == NOT_REACHED or db > dd):
+            a, d = layers.barrels[nb], db
+            nb -= 1
+            v = q[2] + q[4] * d
+        else:
+            a, d = discs[nd], dd
+            nd -= 1
+            if d > 5.0:
+                continue
+            v = _radius_after(q, d)
+        if d > 5.0 or d < -1500.0:
+            break
+        margin = 6.0 + 0.03 * abs(d)
+        if v < layers.low[a] - margin or v > layers.high[a] + margin:
+            continue
+        if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
+            continue
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+        if h >= 0 and gain > cuts.double:
+            out[m], out_gain[m] = h, gain
+            take(grid, layers.disc[a], h, q, p, work)
+            m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
+            missed = 0
+        else:
+            missed += 1
+        scatter(q, p, layers.matter[a], -1.0)
+    return m
+
+
+@compiled()
+def follow(
+    first: int,
+    last: int,
+    seeds: np.ndarray,
+    layer_of: np.ndarray,
+    field: np.ndarray,
+    grid: Grid,
+    layers: Layers,
+    cuts: Cuts,
+    names: np.ndarray,
+    gains: np.ndarray,
+    sizes: np.ndarray,
+    totals: np.ndarray,
+) -> None:
+    """Candidates of seeds[first:last]: names [seeds, MOST] int32 (places), gains [seeds, MOST], sizes and totals [seeds]; size 0 = none."""
+    q, kept_q = np.empty(STATE), np.empty(STATE)
+    p, kept_p, work = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
+    found = np.empty(2)
+    some, some_gain = np.empty(MOST, np.int64), np.empty(MOST)
+    out, out_gain = np.empty(MOST, np.int64), np.empty(MOST)
+    on_layer, on_first = np.empty(DEEPEST, np.int64), np.empty(DEEPEST + 1, np.int64)
+    for seed in range(first, last):
+        sizes[seed] = 0
+        a, b, c = seeds[seed, 0], seeds[seed, 1], seeds[seed, 2]
+        _start(field, grid, layers, cuts, a, b, c, q, p)
+        if cuts.beam > 0:
+            scatter(q, p, PIPE, 1.0)
+        good = True
+        for i in range(3):
+            h = seeds[seed, i]
+            la = layer_of[h]
+            if not _to_hit(field, grid, layers, la, h, q, p, work):
+                good = False
+                break
+            some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
+            on_layer[i], on_first[i] = la, i
+            if i < 2:
+                scatter(q, p, layers.matter[la], 1.0)
+        if not good or not some_gain[2] > cuts.seed_gain:
+            continue
+        la = layer_of[c]
+        n = _more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
+        on_first[3] = n
+        scatter(q, p, layers.matter[la], 1.0)
+        n, depth = _outward(
+            field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p
+        )
+        total = some_gain[2]
+        for i in range(3, n):
+            total += some_gain[i]
+        if n + 1 < cuts.hits_min or total < cuts.accept - 4.0:
+            continue
+        m = _back(field, grid, layers, cuts, kept_q, kept_p, work, found, some, some_gain, depth, on_layer, on_first, out, out_gain)
+        if m < 0:
+            continue
+        m = _inward(field, grid, layers, cuts, layer_of[a], kept_q, kept_p, work, found, out, out_gain, m)
+        total = 0.0
+        for i in range(m):
+            if out[i] == a or out[i] == b:
+                out_gain[i] = max(min(out_gain[i], 4.0), 0.0)
+            names[seed, m - 1 - i], gains[seed, m - 1 - i] = out[i], out_gain[i]
+            total += out_gain[i]
+        if m < cuts.hits_min or total < cuts.accept or total < cuts.accept_hit * m:
+            continue
+        sizes[seed], totals[seed] = m, total

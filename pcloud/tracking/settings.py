@@ -1,0 +1,53 @@
+"""All that can be tuned about the classical track finder, in one place: what a pass looks for and what counts as a track.
+
+`Settings()` is the default; `dataclasses.replace(DEFAULT, ...)` varies it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Cuts(NamedTuple):
+    """One pass: numbers that compiled code reads."""
+
+    beam: float  # 1 if tracks come from the beam line, 0 if from anywhere
+    pt_min: float  # GeV, softest track sought
+    first_step: float  # seeds skip up to this many layers between their hits (0 or 1)
+    start_r: float  # mm, seeds start at hits with a radius below
+    z_low: float  # mm, range of the beam spot
+    z_high: float
+    window: float  # standard deviations, of the third hit's window
+    impact: float  # mm, largest distance from the beam line of displaced seeds
+    gate: float  # largest chi2 of a hit in following
+    miss: float  # log likelihood lost with a layer without hit
+    misses: float  # layers in a row without hit that end a track
+    double: float  # log likelihood ratio that a second hit on a layer needs
+    seed_gain: float  # log likelihood ratio that the third hit of a seed must bring
+    hits_min: float  # fewest hits of a candidate
+    accept: float  # log likelihood ratio that a candidate needs
+    accept_hit: float  # and on average per hit
+    field_slack: float  # relative error of the curvature taken from three points
+
+
+BEAM_PASS = Cuts(
+    beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.5, impact=1.0, gate=16.0, miss=2.5,
+    misses=2.0, double=1.0, seed_gain=-1.0, hits_min=6.0, accept=18.0, accept_hit=2.5, field_slack=0.03,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All cuts of the finder."""
+
+    passes: tuple[Cuts, ...] = (
+        BEAM_PASS,
+        BEAM_PASS._replace(pt_min=0.14, hits_min=5.0, accept=14.0, accept_hit=2.0),
+        BEAM_PASS._replace(pt_min=0.14, first_step=1.0, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5),
+        BEAM_PASS._replace(beam=0.0, pt_min=0.25, start_r=800.0, impact=60.0, hits_min=5.0, accept=12.0, z_low=-300.0, z_high=300.0),
+        BEAM_PASS._replace(beam=0.0, pt_min=0.14, start_r=800.0, impact=120.0, hits_min=4.0, accept=9.0, z_low=-300.0, z_high=300.0),
+    )
+
+
+DEFAULT = Settings()

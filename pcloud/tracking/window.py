@@ -1,0 +1,172 @@
+"""Hits near where a track is expected: which one on a layer is the likeliest, and what the track learns from it.
+
+Compiled functions. How likely a hit is follows from the density of the hits about it: log likelihood ratio of "the track made it"
+against "it is here by chance", log N(residual; errors) - log(hits per mm^2).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pcloud.neighbors.lanes import compiled
+from pcloud.tracking.hits import Grid, cell_phi
+from pcloud.tracking.layers import Layers
+
+NOTHING = -1e30
+LOG_TWO_PI = math.log(2 * math.pi)
+
+
+@compiled()
+def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, float, float, float]:
+    """How (n, w) of a state moves the measured (u, v) where the track meets the surface: u = h0 n + h1 w, v = h2 n + h3 w.
+
+    (ux, uy) is the direction of u; v is radial (turned by -90 degrees from u) in discs, along z in barrels.
+    """
+    c, s = q[6], q[7]
+    if disc:
+        t = q[4]
+        cross, along = -s * ux + c * uy, c * ux + s * uy  # N.u and T.u
+        nv, tv = -s * uy - c * ux, c * uy - s * ux  # v = (uy, -ux)
+        return cross, -along / t, nv, -tv / t
+    cosine = c * uy - s * ux  # T.r, with r = (uy, -ux)
+    sine = c * ux + s * uy
+    if cosine < 0.05:
+        cosine = 0.05
+    return 1 / cosine, 0.0, q[4] * sine / cosine, 1.0
+
+
+@compiled()
+def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[float, float, float]:
+    """Variances and covariance of the expected (u, v)."""
+    a, b, d = p[0, 0], p[0, 1], p[1, 1]
+    return (
+        h0 * h0 * a + 2 * h0 * h1 * b + h1 * h1 * d,
+        h2 * h2 * a + 2 * h2 * h3 * b + h3 * h3 * d,
+        h0 * h2 * a + (h0 * h3 + h1 * h2) * b + h1 * h3 * d,
+    )
+
+
+@compiled()
+def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, hr: float, ux: float, uy: float) -> tuple[float, float, float]:
+    """Way from the state to the surface that a hit is on (a few mm at most), and hit minus track in u and v there."""
+    if disc:
+        d = (hz - q[2]) / q[4] if abs(q[4]) > 1e-3 else 0.0
+    else:
+        r = math.sqrt(q[0] * q[0] + q[1] * q[1])
+        d = (hr - r) * r / max(q[0] * q[6] + q[1] * q[7], 0.05 * r)
+    turn = 0.5 * d * q[5] * q[8]
+    dx = hx - q[0] - d * (q[6] - turn * q[7])
+    dy = hy - q[1] - d * (q[7] + turn * q[6])
+    u = dx * ux + dy * uy
+    v = dx * uy - dy * ux if disc else hz - q[2] - d * q[4]
+    return d, u, v
+
+
+@compiled()
+def likeliest(
+    grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
+) -> tuple[int, float]:
+    """Place in the grid and log likelihood ratio of the likeliest hit on layer a near the state, which is on the layer's surface.
+
+    gate: largest chi2; skip, skip2: places to pass over; found [2] receives the second best: place, ratio.
+    """
+    disc = layers.disc[a]
+    r = math.sqrt(q[0] * q[0] + q[1] * q[1])
+    rx, ry = q[0] / r, q[1] / r
+    h0, h1, h2, h3 = across(q, disc, -ry, rx)
+    uu, vv, uv = spread(p, h0, h1, h2, h3)
+    reach = math.sqrt(gate)
+    cosine, sine = q[6] * rx + q[7] * ry, q[7] * rx - q[6] * ry
+    slack = layers.thick[a] / max(abs(q[4]), 1e-3) if disc else layers.thick[a] / max(cosine, 0.05)
+    eu, ev = layers.error_u[a], layers.error_v[a]
+    if disc:
+        eu += 0.6 * layers.turn[a] * ev
+    wide = reach * math.sqrt(uu + eu * eu) + slack * abs(sine)
+    tall = reach * math.sqrt(vv + ev * ev) + slack * (abs(cosine) if disc else abs(q[4]))
+    if wide > 0.5 * r:
+        wide = 0.5 * r
+    v = r if disc else q[2]
+    n_v, n_phi, first = grid.n_v[a], grid.n_phi[a], grid.first[a]
+    lo = max(int((v - tall - grid.low[a]) * grid.scale[a]), 0)
+    hi = min(int((v + tall - grid.low[a]) * grid.scale[a]), n_v - 1)
+    best, second = -1, -1
+    gain, next_gain = NOTHING, NOTHING
+    if v + tall < grid.low[a] or lo > hi:
+        found[0], found[1] = -1, NOTHING
+        return best, gain
+    phi, half = math.atan2(q[1], q[0]), wide / r
+    i0 = int(math.floor((phi - half + math.pi) / (2 * math.pi) * n_phi))
+    i1 = int(math.floor((phi + half + math.pi) / (2 * math.pi) * n_phi))
+    if i1 - i0 >= n_phi:
+        i1 = i0 + n_phi - 1
+    for i in range(i0, i1 + 1):
+        row = first + (i % n_phi) * n_v
+        for h in range(grid.start[row + lo], grid.start[row + hi + 1]):
+            if h == skip or h == skip2:
+                continue
+            ux, uy = grid.ux[h], grid.uy[h]
+            _, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], grid.r[h], ux, uy)
+            if abs(dv) > tall or abs(du) > wide:
+                continue
+            if disc:
+                h0, h1, h2, h3 = across(q, disc, ux, uy)
+                uu, vv, uv = spread(p, h0, h1, h2, h3)
+            a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
+            det = a0 * a1 - uv * uv
+            chi2 = (a1 * du * du - 2 * uv * du * dv + a0 * dv * dv) / det
+            if chi2 < gate:
+                ratio = -0.5 * (chi2 + math.log(det)) - LOG_TWO_PI - grid.crowd[h]
+                if ratio > gain:
+                    second, next_gain = best, gain
+                    best, gain = h, ratio
+                elif ratio > next_gain:
+                    second, next_gain = h, ratio
+    found[0], found[1] = second, next_gain
+    return best, gain
+
+
+@compiled()
+def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.ndarray) -> float:
+    """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
+    ux, uy = grid.ux[h], grid.uy[h]
+    d, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], grid.r[h], ux, uy)
+    _step(q, d)
+    h0, h1, h2, h3 = across(q, disc, ux, uy)
+    uu, vv, uv = spread(p, h0, h1, h2, h3)
+    a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
+    det = a0 * a1 - uv * uv
+    for i in range(5):
+        work[0, i] = h0 * p[0, i] + h1 * p[1, i]
+        work[1, i] = h2 * p[0, i] + h3 * p[1, i]
+    g0, g1 = (a1 * du - uv * dv) / det, (a0 * dv - uv * du) / det
+    dn, dw, df = work[0, 0] * g0 + work[1, 0] * g1, work[0, 1] * g0 + work[1, 1] * g1, work[0, 2] * g0 + work[1, 2] * g1
+    q[0] -= dn * q[7]
+    q[1] += dn * q[6]
+    q[2] += dw
+    q[4] += work[0, 3] * g0 + work[1, 3] * g1
+    q[5] += work[0, 4] * g0 + work[1, 4] * g1
+    q[3] += df
+    q[6], q[7] = math.cos(q[3]), math.sin(q[3])
+    for i in range(5):
+        b0 = (a1 * work[0, i] - uv * work[1, i]) / det
+        b1 = (a0 * work[1, i] - uv * work[0, i]) / det
+        for j in range(i, 5):
+            p[i, j] -= b0 * work[0, j] + b1 * work[1, j]
+            p[j, i] = p[i, j]
+    chi2 = du * g0 + dv * g1
+    return -0.5 * (chi2 + math.log(det)) - LOG_TWO_PI - grid.crowd[h]
+
+
+@compiled()
+def _step(q: np.ndarray, d: float) -> None:
+    """Move a state by a few mm, where the field is as here."""
+    turn = q[5] * q[8] * d
+    q[0] += d * (q[6] - 0.5 * turn * q[7])
+    q[1] += d * (q[7] + 0.5 * turn * q[6])
+    q[2] += d * q[4]
+    q[3] += turn
+    c = q[6] - turn * q[7] - 0.5 * turn * turn * q[6]
+    q[7] += turn * q[6] - 0.5 * turn * turn * q[7]
+    q[6] = c
