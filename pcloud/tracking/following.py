@@ -1,19 +1,20 @@
 """From three hits to a whole track: outward over all layers with the likeliest hit on each, then inward for what was passed over.
 
-`follow` is compiled and answers for a range of seeds. A candidate is a list of places in the grid, innermost layer first, each with
+`follow` is compiled and answers for one seed. A candidate is a list of places in the grid, innermost layer first, each with
 its log likelihood ratio.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import PIPE, Layers
-from pcloud.tracking.motion import NOT_REACHED, STATE, move, place, scatter, to_radius, way
+from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, move, place, scatter, to_radius, way
 from pcloud.tracking.seeding import BEAM, BEND
 from pcloud.tracking.settings import Cuts
 from pcloud.tracking.window import NOTHING, likeliest, take
@@ -23,7 +24,33 @@ ON_LAYER = 3  # hits of one layer
 DEEPEST = 24  # layers of a candidate, empty ones included
 
 
-@compiled()
+class Room(NamedTuple):
+    """Arrays to work in, made once for many seeds."""
+
+    q: np.ndarray
+    p: np.ndarray
+    kept_q: np.ndarray
+    kept_p: np.ndarray
+    work: np.ndarray
+    found: np.ndarray
+    some: np.ndarray  # places on the way outward, and their log likelihood ratios
+    some_gain: np.ndarray
+    out: np.ndarray  # the candidate
+    out_gain: np.ndarray
+    on_layer: np.ndarray  # layers passed, and where their places begin in `some`
+    on_first: np.ndarray
+
+
+def room() -> Room:
+    """New arrays."""
+    five = np.zeros((5, 5))
+    names, gains = np.zeros(MOST, np.int64), np.zeros(MOST)
+    depths = np.zeros(DEEPEST, np.int64), np.zeros(DEEPEST + 1, np.int64)
+    states = np.zeros(STATE), five.copy(), np.zeros(STATE), five.copy(), five.copy(), np.zeros(2)
+    return Room(*states, names.copy(), gains.copy(), names.copy(), gains.copy(), *depths)
+
+
+@compiled(fastmath=FAST)
 def _start(field, grid, layers, cuts, a, b, c, q, p):
     """Put the state where the track begins: on the beam line, or at the first hit."""
     xa, ya, xb, yb, xc, yc = grid.x[a], grid.y[a], grid.x[b], grid.y[b], grid.x[c], grid.y[c]
@@ -55,7 +82,7 @@ def _start(field, grid, layers, cuts, a, b, c, q, p):
     p[4, 4] = 0.25 * q[5] * q[5] + 0.04
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _to_hit(field, grid, layers, a, h, q, p, work):
     """Bring the state to the surface that a hit is on."""
     disc = layers.disc[a]
@@ -66,14 +93,14 @@ def _to_hit(field, grid, layers, a, h, q, p, work):
     return move(field, q, p, disc, at, d, work) != NOT_REACHED
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _radius_after(q, d):
     turn = 0.5 * d * q[5] * q[8]
     x, y = q[0] + d * (q[6] - turn * q[7]), q[1] + d * (q[7] + turn * q[6])
     return math.sqrt(x * x + y * y)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
     first, second = names[n - 1], -1
@@ -91,7 +118,7 @@ def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     return n
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
     """Follow a state outward from its hit on layer la.
 
@@ -166,7 +193,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
     return best_n, best_depth
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_layer, on_first, out, out_gain):
     """Refit inward over the layers of a candidate; collects into out, outermost first, what each layer has. Returns their number."""
     for i in range(5):
@@ -200,7 +227,7 @@ def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_
     return m
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
     """Go on inward from the innermost hit on layer la for hits that the seed passed over."""
     discs = layers.forward if q[4] > 0 else layers.backward
@@ -250,69 +277,50 @@ def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
     return m
 
 
-@compiled()
-def follow(
-    first: int,
-    last: int,
-    seeds: np.ndarray,
-    layer_of: np.ndarray,
-    field: np.ndarray,
-    grid: Grid,
-    layers: Layers,
-    cuts: Cuts,
-    names: np.ndarray,
-    gains: np.ndarray,
-    sizes: np.ndarray,
-    totals: np.ndarray,
-) -> None:
-    """Candidates of seeds[first:last]: names [seeds, MOST] int32 (places), gains [seeds, MOST], sizes and totals [seeds]; size 0 = none."""
-    q, kept_q = np.empty(STATE), np.empty(STATE)
-    p, kept_p, work = np.empty((5, 5)), np.empty((5, 5)), np.empty((5, 5))
-    found = np.empty(2)
-    some, some_gain = np.empty(MOST, np.int64), np.empty(MOST)
-    out, out_gain = np.empty(MOST, np.int64), np.empty(MOST)
-    on_layer, on_first = np.empty(DEEPEST, np.int64), np.empty(DEEPEST + 1, np.int64)
-    for seed in range(first, last):
-        sizes[seed] = 0
-        a, b, c = seeds[seed, 0], seeds[seed, 1], seeds[seed, 2]
-        _start(field, grid, layers, cuts, a, b, c, q, p)
-        if cuts.beam > 0:
-            scatter(q, p, PIPE, 1.0)
-        good = True
-        for i in range(3):
-            h = seeds[seed, i]
-            la = layer_of[h]
-            if not _to_hit(field, grid, layers, la, h, q, p, work):
-                good = False
-                break
-            some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
-            on_layer[i], on_first[i] = la, i
-            if i < 2:
-                scatter(q, p, layers.matter[la], 1.0)
-        if not good or not some_gain[2] > cuts.seed_gain:
-            continue
-        la = layer_of[c]
-        n = _more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
-        on_first[3] = n
-        scatter(q, p, layers.matter[la], 1.0)
-        n, depth = _outward(
-            field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p
-        )
-        total = some_gain[2]
-        for i in range(3, n):
-            total += some_gain[i]
-        if n + 1 < cuts.hits_min or total < cuts.accept - 4.0:
-            continue
-        m = _back(field, grid, layers, cuts, kept_q, kept_p, work, found, some, some_gain, depth, on_layer, on_first, out, out_gain)
-        if m < 0:
-            continue
-        m = _inward(field, grid, layers, cuts, layer_of[a], kept_q, kept_p, work, found, out, out_gain, m)
-        total = 0.0
-        for i in range(m):
-            if out[i] == a or out[i] == b:
-                out_gain[i] = max(min(out_gain[i], 4.0), 0.0)
-            names[seed, m - 1 - i], gains[seed, m - 1 - i] = out[i], out_gain[i]
-            total += out_gain[i]
-        if m < cuts.hits_min or total < cuts.accept or total < cuts.accept_hit * m:
-            continue
-        sizes[seed], totals[seed] = m, total
+@compiled(fastmath=FAST)
+def follow(seed, layer_of, field, grid, layers, cuts, room):
+    """The candidate of one seed (three places), into room.out and room.out_gain innermost first: its number of hits, 0 if none, and total."""
+    q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
+    some, some_gain, out, out_gain, on_layer, on_first = room.some, room.some_gain, room.out, room.out_gain, room.on_layer, room.on_first
+    a, b, c = seed[0], seed[1], seed[2]
+    _start(field, grid, layers, cuts, a, b, c, q, p)
+    if cuts.beam > 0:
+        scatter(q, p, PIPE, 1.0)
+    for i in range(3):
+        h = seed[i]
+        la = layer_of[h]
+        if not _to_hit(field, grid, layers, la, h, q, p, work):
+            return 0, 0.0
+        some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
+        on_layer[i], on_first[i] = la, i
+        if i < 2:
+            scatter(q, p, layers.matter[la], 1.0)
+    if not some_gain[2] > cuts.seed_gain:
+        return 0, 0.0
+    la = layer_of[c]
+    n = _more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
+    on_first[3] = n
+    scatter(q, p, layers.matter[la], 1.0)
+    n, depth = _outward(field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p)
+    total = some_gain[2]
+    for i in range(3, n):
+        total += some_gain[i]
+    if n + 1 < cuts.hits_min or total < cuts.accept - 4.0:
+        return 0, 0.0
+    m = _back(field, grid, layers, cuts, kept_q, kept_p, work, found, some, some_gain, depth, on_layer, on_first, out, out_gain)
+    if m < 0:
+        return 0, 0.0
+    m = _inward(field, grid, layers, cuts, layer_of[a], kept_q, kept_p, work, found, out, out_gain, m)
+    total = 0.0
+    for i in range(m):
+        if out[i] == a or out[i] == b:
+            out_gain[i] = max(min(out_gain[i], 4.0), 0.0)
+        total += out_gain[i]
+    if m < cuts.hits_min or total < cuts.accept or total < cuts.accept_hit * m:
+        return 0, 0.0
+    for i in range(m // 2):
+        j = m - 1 - i
+        h, gain = out[i], out_gain[i]
+        out[i], out_gain[i] = out[j], out_gain[j]
+        out[j], out_gain[j] = h, gain
+    return m, total

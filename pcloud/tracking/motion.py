@@ -18,6 +18,7 @@ import numpy as np
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.field import field_at
 
+FAST = {"contract", "reassoc", "arcp", "nsz"}  # what the compiler may do with sums: NaN and infinity stay what they are
 CURVE = 0.299792458e-3  # GeV / (T mm)
 X, Y, Z, PHI, T, K, COS, SIN, G, E = range(10)
 STATE = 10
@@ -25,14 +26,24 @@ LONG = 260.0  # mm, longest step
 NOT_REACHED = 1e30
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def bend(table: np.ndarray, x: float, y: float, z: float, c: float, s: float, t: float) -> tuple[float, float]:
     """g and e at a place, for a direction."""
     bx, by, bz = field_at(table, x, y, z)
     return CURVE * (t * (bx * c + by * s) - bz), CURVE * (1 + t * t) * (by * c - bx * s)
 
 
-@compiled()
+@compiled(fastmath=FAST)
+def rotation(angle: float) -> tuple[float, float]:
+    """Cosine and sine, by a few terms where the angle is small."""
+    if abs(angle) > 0.4:
+        return math.cos(angle), math.sin(angle)
+    a = angle * angle
+    cosine = 1 - a / 2 * (1 - a / 12 * (1 - a / 30 * (1 - a / 56 * (1 - a / 90))))
+    return cosine, angle * (1 - a / 6 * (1 - a / 20 * (1 - a / 42 * (1 - a / 72))))
+
+
+@compiled(fastmath=FAST)
 def place(table: np.ndarray, q: np.ndarray, x: float, y: float, z: float, phi: float, t: float, k: float) -> None:
     """Fill a state."""
     q[0], q[1], q[2], q[3], q[4], q[5] = x, y, z, phi, t, k
@@ -40,7 +51,7 @@ def place(table: np.ndarray, q: np.ndarray, x: float, y: float, z: float, phi: f
     q[8], q[9] = bend(table, x, y, z, q[6], q[7], t)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def to_radius(q: np.ndarray, w: float, radius: float) -> float:
     """Way to the cylinder on a circle of curvature w, negative if it lies behind; NOT_REACHED if the circle does not meet it."""
     along = q[0] * q[6] + q[1] * q[7]
@@ -59,29 +70,29 @@ def to_radius(q: np.ndarray, w: float, radius: float) -> float:
     return 2 * math.atan(half) / w
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _forward(table: np.ndarray, q: np.ndarray, w: float, d: float, gm: float, em: float) -> None:
     """Move a state by the way d on a circle of curvature w; gm and em are the field's terms half way."""
     t0, k = q[4], q[5]
     turn = w * d
     half = 0.5 * turn
+    ch, sh = rotation(half)
     chord = d * (1 - half * half / 6 * (1 - half * half / 20 * (1 - half * half / 42)))
-    ch, sh = math.cos(half), math.sin(half)
     x = q[0] + chord * (q[6] * ch - q[7] * sh)
     y = q[1] + chord * (q[7] * ch + q[6] * sh)
     z = q[2] + d * (t0 + k * d * (q[9] + 2 * em) / 6)
-    phi = q[3] + turn
-    t = t0 + k * em * d
-    c, s = math.cos(phi), math.sin(phi)
-    g1, e1 = bend(table, x, y, z, c, s, t)
-    phi = q[3] + k * d * (q[8] + 4 * gm + g1) / 6
+    c2, s2 = ch * ch - sh * sh, 2 * ch * sh
+    c, s = q[6] * c2 - q[7] * s2, q[7] * c2 + q[6] * s2
+    g1, e1 = bend(table, x, y, z, c, s, t0 + k * em * d)
+    turn = k * d * (q[8] + 4 * gm + g1) / 6
+    ch, sh = rotation(turn)
     q[4] = t0 + k * d * (q[9] + 4 * em + e1) / 6
-    q[0], q[1], q[2], q[3] = x, y, z, phi
-    q[6], q[7] = math.cos(phi), math.sin(phi)
+    q[0], q[1], q[2], q[3] = x, y, z, q[3] + turn
+    q[6], q[7] = q[6] * ch - q[7] * sh, q[7] * ch + q[6] * sh
     q[8], q[9] = g1, e1
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _middle(table: np.ndarray, q: np.ndarray, d: float) -> tuple[float, float]:
     """The field's terms half way along d."""
     turn = 0.5 * d * q[5] * q[8]
@@ -91,7 +102,7 @@ def _middle(table: np.ndarray, q: np.ndarray, d: float) -> tuple[float, float]:
     return bend(table, x, y, z, c, s, q[4])
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def grow(p: np.ndarray, q: np.ndarray, w: float, d: float, g: float, e: float, work: np.ndarray) -> None:
     """Carry a covariance over the way d, from the state q at its start; w is the curvature, g and e the field on the way."""
     a = w * d
@@ -125,7 +136,7 @@ def grow(p: np.ndarray, q: np.ndarray, w: float, d: float, g: float, e: float, w
         p[i, 4] = k0
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def way(q: np.ndarray, disc: bool, at: float) -> float:
     """Way to a surface, by the curvature where the track is now; negative if behind, NOT_REACHED if not met."""
     if disc:
@@ -133,7 +144,7 @@ def way(q: np.ndarray, disc: bool, at: float) -> float:
     return to_radius(q, q[5] * q[8], at)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def move(table: np.ndarray, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: float, work: np.ndarray) -> float:
     """Bring state and covariance to a surface that is about d away; returns the way gone, NOT_REACHED if it is not met."""
     gone = 0.0
@@ -162,7 +173,7 @@ def move(table: np.ndarray, q: np.ndarray, p: np.ndarray, disc: bool, at: float,
     return gone + d
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def scatter(q: np.ndarray, p: np.ndarray, matter: float, forth: float) -> None:
     """Cross matter (mm of silicon): directions scatter after Highland, momentum is lost as by a pion; forth is -1 on the way back.
 

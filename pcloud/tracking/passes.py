@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pcloud.tracking.assignment import assign
-from pcloud.tracking.following import MOST, follow
+from pcloud.tracking.following import room
 from pcloud.tracking.hits import Grid, Hits, grid_of
 from pcloud.tracking.layers import Layers
-from pcloud.tracking.seeding import beam_seeds, free_seeds
+from pcloud.tracking.searching import search
 from pcloud.tracking.settings import Cuts
 
-CHUNK = 256  # first hits of seeds handled at once
+WEDGES = 64  # parts in phi that are worked on one by one
 
 _pools: dict[int, ThreadPoolExecutor] = {}
 os.register_at_fork(after_in_child=_pools.clear)  # a child inherits the pool but not its threads
@@ -47,38 +47,27 @@ def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, fi
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
     starts = np.flatnonzero(grid.r < cuts.start_r)
-    seek = beam_seeds if cuts.beam > 0 else free_seeds
+    wedge = ((grid.phi[starts] + np.pi) * (WEDGES / (2 * np.pi))).astype(np.int64).clip(0, WEDGES - 1)
+    starts = starts[np.lexsort((grid.r[starts], wedge))]
+    cuts_at = np.concatenate([[0], np.cumsum(np.bincount(wedge, minlength=WEDGES))])
 
-    def work(first: int) -> tuple[np.ndarray, Candidates]:
-        seeds = seek(first, min(first + CHUNK, len(starts)), starts, layer_of, grid, layers, links, cuts)
-        return seeds, _followed(seeds, layer_of, field, grid, layers, cuts)
+    def work(part: int) -> tuple[np.ndarray, ...]:
+        return search(cuts_at[part], cuts_at[part + 1], starts, layer_of, field, grid, layers, links, cuts, room())
 
-    parts = _run(work, list(range(0, len(starts), CHUNK)), threads)
-    seeds = np.concatenate([part[0] for part in parts]) if parts else np.zeros((0, 3), np.int64)
-    columns = zip(*(part[1] for part in parts), strict=True) if parts else iter(_empty())
-    everything = Candidates(*(np.concatenate(column) for column in columns)) if parts else _empty()
+    parts = _run(work, list(range(WEDGES)), threads)
+    seeds, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    everything = Candidates(*columns)
     mine = Candidates(*(column.copy() for column in everything))
     kept = assign(*mine, np.zeros(len(grid.row), bool), cuts)
     return Found(grid.row[seeds], _named(everything, grid), _named(Candidates(*(column[kept] for column in mine)), grid))
-
-
-def _empty() -> Candidates:
-    return Candidates(np.zeros((0, MOST), np.int32), np.zeros((0, MOST)), np.zeros(0, np.int64), np.zeros(0))
-
-
-def _followed(seeds: np.ndarray, layer_of: np.ndarray, field: np.ndarray, grid: Grid, layers: Layers, cuts: Cuts) -> Candidates:
-    n = len(seeds)
-    made = Candidates(np.zeros((n, MOST), np.int32), np.zeros((n, MOST)), np.zeros(n, np.int64), np.zeros(n))
-    follow(0, n, seeds, layer_of, field, grid, layers, cuts, *made)
-    good = made.sizes > 0
-    return Candidates(*(column[good] for column in made))
 
 
 def _named(candidates: Candidates, grid: Grid) -> Candidates:
     """The same with rows of Hits for places in the grid."""
     if not len(grid.row):
         return candidates
-    return candidates._replace(names=grid.row[candidates.names].astype(np.int32))
+    inside = np.arange(candidates.names.shape[1]) < candidates.sizes[:, None]
+    return candidates._replace(names=grid.row[np.where(inside, candidates.names, 0)].astype(np.int32))
 
 
 def _run(work: Callable[[int], Any], calls: list[int], threads: int) -> list[Any]:

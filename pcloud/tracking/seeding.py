@@ -12,15 +12,17 @@ import numpy as np
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import Layers
+from pcloud.tracking.motion import FAST
 from pcloud.tracking.settings import Cuts
 
 BEND = 5.7e-4  # GeV / mm: curvature of a unit charge of 1 GeV, about
 ANGLE = 1.9e-3  # GeV: scattering angle at a layer is about this over pT
+LOG_TWO_PI = math.log(2 * math.pi)
 BEAM = 0.03  # mm, how far from the beam line tracks start
 
 
-@compiled()
-def _push(table: np.ndarray, count: int, a: int, b: int, c: int) -> np.ndarray:
+@compiled(fastmath=FAST)
+def push(table: np.ndarray, count: int, a: int, b: int, c: int) -> np.ndarray:
     if count == len(table):
         larger = np.empty((2 * count, 3), np.int64)
         larger[:count] = table
@@ -29,12 +31,12 @@ def _push(table: np.ndarray, count: int, a: int, b: int, c: int) -> np.ndarray:
     return table
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def part_of(layers: Layers, a: int, v: float, bins: int) -> int:
     return min(max(int((v - layers.low[a]) / (layers.high[a] - layers.low[a]) * bins), 0), bins - 1)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _arc(r: float, w: float) -> float:
     """Way along a circle of curvature w through the origin to the radius r."""
     x = min(0.25 * w * w * r * r, 1.0)
@@ -43,7 +45,7 @@ def _arc(r: float, w: float) -> float:
     return 2 * math.asin(math.sqrt(x)) / abs(w)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _turned(r: float, w: float) -> float:
     """Azimuth gained on that way."""
     x = 0.5 * w * r
@@ -53,16 +55,16 @@ def _turned(r: float, w: float) -> float:
     return math.asin(min(max(x, -1.0), 1.0))
 
 
-@compiled()
-def _rows(phi: float, half: float, n_phi: int) -> tuple[int, int]:
+@compiled(fastmath=FAST)
+def rows_of(phi: float, half: float, n_phi: int) -> tuple[int, int]:
     """Cells in phi of a window, to be taken modulo n_phi."""
     i0 = int(math.floor((phi - half + math.pi) / (2 * math.pi) * n_phi))
     i1 = int(math.floor((phi + half + math.pi) / (2 * math.pi) * n_phi))
     return i0, min(i1, i0 + n_phi - 1)
 
 
-@compiled()
-def _columns(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
+@compiled(fastmath=FAST)
+def columns_of(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
     """Cells along z or r of a window; first above last if it is outside."""
     n = grid.n_v[a]
     x, y = (lo - grid.low[a]) * grid.scale[a], (hi - grid.low[a]) * grid.scale[a]
@@ -71,7 +73,7 @@ def _columns(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
     return min(max(int(x), 0), n - 1), min(max(int(y), 0), n - 1)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _wrapped(angle: float) -> float:
     if angle > math.pi:
         return angle - 2 * math.pi
@@ -80,8 +82,8 @@ def _wrapped(angle: float) -> float:
     return angle
 
 
-@compiled()
-def _from_beam(grid: Grid, layers: Layers, a: int, layer: int, b: int, cuts: Cuts) -> tuple[float, float]:
+@compiled(fastmath=FAST)
+def from_beam(grid: Grid, layers: Layers, a: int, layer: int, b: int, cuts: Cuts) -> tuple[float, float]:
     """Range along z or r on layer b of tracks from the beam spot through hit a of a layer."""
     r, z = grid.r[a], grid.z[a]
     low, high = z - cuts.z_high, z - cuts.z_low
@@ -100,7 +102,7 @@ def _from_beam(grid: Grid, layers: Layers, a: int, layer: int, b: int, cuts: Cut
     return min(one, two) - thick - 0.5, max(one, two) + thick + 0.5
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def beam_seeds(
     first: int, last: int, starts: np.ndarray, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts
 ) -> np.ndarray:
@@ -118,13 +120,13 @@ def beam_seeds(
             lb = links[slot // 6, la, part, slot % 6]
             if lb < 0:
                 continue
-            lo, hi = _from_beam(grid, layers, a, la, lb, cuts)
-            c0, c1 = _columns(grid, lb, lo, hi)
+            lo, hi = from_beam(grid, layers, a, la, lb, cuts)
+            c0, c1 = columns_of(grid, lb, lo, hi)
             if c0 > c1:
                 continue
             far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
             half = _turned(far, w_max) - _turned(min(ra, far), w_max) + 1e-3
-            i0, i1 = _rows(phi_a, half, grid.n_phi[lb])
+            i0, i1 = rows_of(phi_a, half, grid.n_phi[lb])
             for row in range(i0, i1 + 1):
                 cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
                 for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
@@ -144,7 +146,7 @@ def beam_seeds(
     return seeds[:count]
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
     """Add the seeds that a pair on a circle through the beam line makes with hits of the next layers."""
     bins, steps = links.shape[2], 1 + int(cuts.first_step)
@@ -190,12 +192,13 @@ def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
             uu += (layers.turn[lc] * ev) ** 2
         wide = cuts.window * math.sqrt(uu + eu * eu)
         tall = cuts.window * math.sqrt(vv + ev * ev)
-        inv_u, inv_v = 1 / (wide * wide), 1 / (tall * tall)
+        inv_u, inv_v = cuts.window**2 / (wide * wide), cuts.window**2 / (tall * tall)
+        least = 2 * cuts.seed_gain - math.log(inv_u * inv_v) + 2 * LOG_TWO_PI
         thick = layers.thick[lc] * (1 / max(abs(t), 0.1) if disc else abs(t))
-        c0, c1 = _columns(grid, lc, v - tall - thick, v + tall + thick)
+        c0, c1 = columns_of(grid, lc, v - tall - thick, v + tall + thick)
         phi_c = phi0 + (0.5 * w * sc if disc else _turned(rc, w))
         bent = thick * abs(w) if disc else layers.thick[lc] * abs(w)
-        i0, i1 = _rows(phi_c, wide / rc + bent, grid.n_phi[lc])
+        i0, i1 = rows_of(phi_c, wide / rc + bent, grid.n_phi[lc])
         for row in range(i0, i1 + 1):
             cell = grid.first[lc] + row % grid.n_phi[lc] * grid.n_v[lc]
             for c in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
@@ -207,127 +210,8 @@ def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
                     r = grid.r[c]
                     du = rc * _wrapped(_wrapped(grid.phi[c] - phi0) - _turned(r, w))
                     dv = grid.z[c] - za - t * (_arc(r, w) - sa)
-                if du * du * inv_u + dv * dv * inv_v < 1 and grid.r[c] > rb + 0.3:
-                    seeds = _push(seeds, count, a, b, c)
+                chi2 = du * du * inv_u + dv * dv * inv_v
+                if chi2 < cuts.window**2 and -chi2 - 2 * grid.crowd[c] > least and grid.r[c] > rb + 0.3:
+                    seeds = push(seeds, count, a, b, c)
                     count += 1
     return seeds, count
-
-
-@compiled()
-def free_seeds(
-    first: int, last: int, starts: np.ndarray, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts
-) -> np.ndarray:
-    """As `beam_seeds`, for tracks from anywhere whose circle passes the beam line within cuts.impact."""
-    seeds, count = np.empty((256, 3), np.int64), 0
-    bins = links.shape[2]
-    w_max = BEND / cuts.pt_min
-    steps = 1 + int(cuts.first_step)
-    for i in range(first, last):
-        a = starts[i]
-        la = layer_of[a]
-        xa, ya, ra, za = grid.x[a], grid.y[a], grid.r[a], grid.z[a]
-        part = part_of(layers, la, ra if layers.disc[la] else za, bins)
-        for slot in range(6 * steps):
-            lb = links[slot // 6, la, part, slot % 6]
-            if lb < 0:
-                continue
-            lo, hi = _from_beam(grid, layers, a, la, lb, cuts)
-            c0, c1 = _columns(grid, lb, lo, hi)
-            if c0 > c1:
-                continue
-            far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
-            angle = min(cuts.impact / ra, 0.6) + 0.5 * w_max * far
-            half = min(angle * max(far - ra, 1.0) / far, 1.0)
-            i0, i1 = _rows(grid.phi[a], half, grid.n_phi[lb])
-            for row in range(i0, i1 + 1):
-                cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
-                for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
-                    rb, zb = grid.r[b], grid.z[b]
-                    dx, dy = grid.x[b] - xa, grid.y[b] - ya
-                    length = math.sqrt(dx * dx + dy * dy)
-                    if rb - ra < 0.5 or length > 3 * (rb - ra):
-                        continue
-                    t = (zb - za) / length
-                    if za - t * ra < cuts.z_low or za - t * ra > cuts.z_high:
-                        continue
-                    seeds, count = _free_third(seeds, count, a, b, la, lb, dx / length, dy / length, length, t, grid, layers, links, cuts)
-    return seeds[:count]
-
-
-@compiled()
-def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, grid, layers, links, cuts):
-    """Add the seeds that a pair, going along (ex, ey), makes with hits of the next layers."""
-    bins, steps = links.shape[2], 1 + int(cuts.first_step)
-    w_max = BEND / cuts.pt_min
-    xb, yb, zb, rb = grid.x[b], grid.y[b], grid.z[b], grid.r[b]
-    part = part_of(layers, lb, rb if layers.disc[lb] else zb, bins)
-    along = xb * ex + yb * ey
-    tilt = math.sqrt(1 + t * t)
-    vb = max(layers.error_v[lb], layers.error_v[la])
-    for slot in range(6 * steps):
-        lc = links[slot // 6, lb, part, slot % 6]
-        if lc < 0:
-            continue
-        disc = layers.disc[lc]
-        if disc:
-            lever = (layers.at[lc] - zb) / t if t != 0 else -1.0
-        else:
-            inside = along * along + layers.at[lc] ** 2 - rb * rb
-            lever = math.sqrt(inside) - along if inside > 0 else -1.0
-        if lever <= 0.5 or lever > 900:
-            continue
-        x, y = xb + lever * ex, yb + lever * ey
-        rc = math.sqrt(x * x + y * y)
-        v = rc if disc else zb + t * lever
-        if v < layers.low[lc] - 10 or v > layers.high[lc] + 10:
-            continue
-        ev = layers.error_v[lc]
-        q = lever / base
-        theta = ANGLE / cuts.pt_min
-        vv = (vb * q) ** 2 + (vb * (1 + q)) ** 2
-        if disc:
-            vv = (vv if layers.disc[lb] else vv / (t * t)) + (lever * theta * tilt / t) ** 2
-        else:
-            vv += (lever * theta * tilt) ** 2
-        tall = cuts.window * math.sqrt(vv + ev * ev)
-        swing = 0.5 * w_max * lever * (lever + base)
-        thick = layers.thick[lc] * (1 / max(abs(t), 0.1) if disc else 1.0)
-        slack = thick if disc else thick * abs(t)
-        c0, c1 = _columns(grid, lc, v - tall - slack - (swing if disc else 0.0), v + tall + slack + (swing if disc else 0.0))
-        i0, i1 = _rows(math.atan2(y, x), min((swing + thick + 1.0) / rc, 1.0), grid.n_phi[lc])
-        for row in range(i0, i1 + 1):
-            cell = grid.first[lc] + row % grid.n_phi[lc] * grid.n_v[lc]
-            for c in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
-                dx, dy = grid.x[c] - xb, grid.y[c] - yb
-                length = math.sqrt(dx * dx + dy * dy)
-                if length < 0.5 or dx * ex + dy * ey < 0.5 * length:
-                    continue
-                w = 2 * (ex * dy - ey * dx) / (length * math.sqrt((dx + base * ex) ** 2 + (dy + base * ey) ** 2))
-                if abs(w) > w_max:
-                    continue
-                dz = grid.z[c] - zb - t * length
-                soft = abs(w) / BEND + 0.3
-                one = ANGLE * soft * lever * tilt
-                if disc:
-                    dz /= t
-                    one /= t
-                    error = ev * ev + ((vb * q) ** 2 + (vb * (1 + q)) ** 2) * (1.0 if layers.disc[lb] else 1 / (t * t))
-                else:
-                    error = ev * ev + (vb * q) ** 2 + (vb * (1 + q)) ** 2
-                if dz * dz > cuts.window**2 * (error + one * one):
-                    continue
-                if _impact(grid, a, ex, ey, w, base) > cuts.impact:
-                    continue
-                seeds = _push(seeds, count, a, b, c)
-                count += 1
-    return seeds, count
-
-
-@compiled()
-def _impact(grid: Grid, a: int, ex: float, ey: float, w: float, base: float) -> float:
-    """Distance from the beam line of a circle through hit a that heads along (ex, ey) half a base later."""
-    turn = -0.5 * w * base
-    c, s = ex - turn * ey, ey + turn * ex
-    across = -grid.x[a] * s + grid.y[a] * c
-    bottom = 1 + math.sqrt(max(1 + 2 * w * across + w * w * grid.r[a] ** 2, 0.0))
-    return abs((2 * across + w * grid.r[a] ** 2) / bottom)

@@ -28,12 +28,13 @@ class Cuts(NamedTuple):
     hits_min: float  # fewest hits of a candidate
     accept: float  # log likelihood ratio that a candidate needs
     accept_hit: float  # and on average per hit
+    sure: float  # log likelihood ratio from which a candidate's hits are not tried as the beginning of another one
     field_slack: float  # relative error of the curvature taken from three points
 
 
 BEAM_PASS = Cuts(
     beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.5, impact=1.0, gate=16.0, miss=2.5,
-    misses=2.0, double=1.0, seed_gain=-1.0, hits_min=6.0, accept=18.0, accept_hit=2.5, field_slack=0.03,
+    misses=2.0, double=1.0, seed_gain=-1.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=35.0, field_slack=0.03,
 )  # fmt: skip
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid, cell_phi
 from pcloud.tracking.layers import Layers
+from pcloud.tracking.motion import FAST, rotation
 
 NOTHING = -1e30
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, float, float, float]:
     """How (n, w) of a state moves the measured (u, v) where the track meets the surface: u = h0 n + h1 w, v = h2 n + h3 w.
 
@@ -37,7 +38,7 @@ def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, floa
     return 1 / cosine, 0.0, q[4] * sine / cosine, 1.0
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[float, float, float]:
     """Variances and covariance of the expected (u, v)."""
     a, b, d = p[0, 0], p[0, 1], p[1, 1]
@@ -48,7 +49,7 @@ def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[f
     )
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, hr: float, ux: float, uy: float) -> tuple[float, float, float]:
     """Way from the state to the surface that a hit is on (a few mm at most), and hit minus track in u and v there."""
     if disc:
@@ -64,7 +65,7 @@ def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, hr: flo
     return d, u, v
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def likeliest(
     grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
 ) -> tuple[int, float]:
@@ -127,7 +128,7 @@ def likeliest(
     return best, gain
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.ndarray) -> float:
     """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
     ux, uy = grid.ux[h], grid.uy[h]
@@ -148,7 +149,8 @@ def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.
     q[4] += work[0, 3] * g0 + work[1, 3] * g1
     q[5] += work[0, 4] * g0 + work[1, 4] * g1
     q[3] += df
-    q[6], q[7] = math.cos(q[3]), math.sin(q[3])
+    co, si = rotation(df)
+    q[6], q[7] = q[6] * co - q[7] * si, q[7] * co + q[6] * si
     for i in range(5):
         b0 = (a1 * work[0, i] - uv * work[1, i]) / det
         b1 = (a0 * work[1, i] - uv * work[0, i]) / det
@@ -159,7 +161,7 @@ def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.
     return -0.5 * (chi2 + math.log(det)) - LOG_TWO_PI - grid.crowd[h]
 
 
-@compiled()
+@compiled(fastmath=FAST)
 def _step(q: np.ndarray, d: float) -> None:
     """Move a state by a few mm, where the field is as here."""
     turn = q[5] * q[8] * d
