@@ -18,7 +18,7 @@ from pcloud.cli.sources import Input
 from pcloud.data.event import Event, to_cloud
 from pcloud.data.schema import VERSION
 from pcloud.pretrained import Model
-from pcloud.tasks import Rows
+from pcloud.tasks import Rows, TrackFollowing
 
 Seconds = dict[str, float]
 
@@ -26,6 +26,8 @@ Seconds = dict[str, float]
 def check_input(model: Model, source: Input, allow_geometry: bool = False) -> list[str]:
     """ValueError where the model cannot read these events; otherwise what must be noted beside its figures."""
     card = model.card
+    if isinstance(model.task, TrackFollowing):
+        _follow_in(model.task, source)
     if card.schema != VERSION:
         raise ValueError(
             f"model {model.name} reads columns of store schema {card.schema}, this pcloud has {VERSION}: train it anew"
@@ -46,6 +48,14 @@ def check_input(model: Model, source: Input, allow_geometry: bool = False) -> li
     if not allow_geometry:
         raise ValueError(f"{source.path}: {words}: use a model of this detector, or --allow-geometry")
     return [f"another detector, as allowed: {words}"]
+
+
+def _follow_in(task: TrackFollowing, source: Input) -> None:
+    """Tell a finder that reads no geometry off its training which detector these events come from."""
+    if source.detector is not None:
+        task.use_detector(source.detector)
+    elif source.geometry is not None:
+        raise ValueError(f"{source.path}: the layers of its detector are not known; name its table with --detectors F")
 
 
 def infer(model: Model, event: Event, truth: bool, seconds: Seconds) -> Rows:

@@ -20,7 +20,7 @@ from pcloud.cli.sources import Input, Progress, is_store
 from pcloud.pretrained import load
 from pcloud.pretrained.files import write
 from pcloud.tasks import Rows, concatenate
-from pcloud.tasks.tracking import alone
+from pcloud.tasks.hit_rows import alone
 
 _INPUT_FILE = re.compile(r"(event\d+-(hits|cells|particles|truth|partial_truth.*)|detectors)\.csv(\.gz)?")
 

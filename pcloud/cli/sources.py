@@ -16,6 +16,7 @@ from pcloud import config
 if TYPE_CHECKING:
     from pcloud.data.event import Event
     from pcloud.data.store import Store
+    from pcloud.tracking.detector import Table
 
 Progress = Callable[[int, int], None]
 
@@ -67,6 +68,8 @@ def simulate(
 class Input:
     """Events to work on. ``ids`` in order; ``geometry`` None where the detector is not known; ``store`` None for raw events.
 
+    ``detector``: its table of modules, where it is at hand.
+
     ``read(event_id, truth)`` gives one Event; without truth neither truth nor particle files are opened.
     """
 
@@ -75,23 +78,30 @@ class Input:
     geometry: str | None
     store: Store | None
     read: Callable[[int, bool], Event]
+    detector: Table | None = None
 
     @classmethod
     def open(cls, path: str | Path, *, detectors: str | Path | None = None, kind: str = "trackml") -> Input:
         """A store, or what the source ``kind`` reads. Raises FileNotFoundError or ValueError of one line."""
         path = Path(path)
         if is_store(path):
-            return cls._stored(path)
+            return cls._stored(path, detectors)
         return cls._raw(path, detectors, kind)
 
     @classmethod
-    def _stored(cls, path: Path) -> Input:
+    def _stored(cls, path: Path, detectors: str | Path | None) -> Input:
         from pcloud.data.store import Store
+        from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
 
         store = Store.open(path)
+        table = trackml_detector() if detectors is None else read_detectors(detectors)
+        same = store.geometry == geometry_hash(table)
+        if detectors is not None and store.geometry is not None and not same:
+            raise ValueError(f"{detectors}: another detector than the one that {path} was made in")
         ids = tuple(int(one) for one in store.event_ids)
         place = {event_id: number for number, event_id in enumerate(ids)}
-        return cls(path, ids, store.geometry, store, lambda event_id, truth: store.read(place[event_id], truth=truth))
+        known = table if same or detectors is not None else None
+        return cls(path, ids, store.geometry, store, lambda event_id, truth: store.read(place[event_id], truth=truth), known)
 
     @classmethod
     def _raw(cls, path: Path, detectors: str | Path | None, kind: str) -> Input:
@@ -105,7 +115,7 @@ class Input:
             event: Event = source.open_event(path, event_id, truth=truth, detectors=detectors)
             return event
 
-        return cls(path, ids, None if table is None else geometry_hash(table), None, read)
+        return cls(path, ids, None if table is None else geometry_hash(table), None, read, table)
 
     def chosen(self, events: Sequence[int] | None) -> tuple[int, ...]:
         """The ids asked for (all, if None), each checked to be there."""

@@ -26,9 +26,13 @@ class Files(NamedTuple):
     weights: Path
 
 
+DEFAULTS = {"tracks": "tracks-classical"}  # the best for any machine, by a short name
+
+
 def shipped() -> list[str]:
     """Names of the models that come with pcloud."""
-    return sorted(path.stem for path in HERE.glob("*.json") if path.with_suffix(".safetensors").exists())
+    files = {path.stem for path in HERE.glob("*.json") if path.with_suffix(".safetensors").exists()}
+    return sorted(files | {short for short, name in DEFAULTS.items() if name in files})
 
 
 def at(target: str | Path) -> Files:
@@ -40,7 +44,8 @@ def at(target: str | Path) -> Files:
 def find(name: str | Path) -> Files:
     """The files of a shipped model (by its name) or of a run folder. FileNotFoundError says what there is."""
     if str(name) in shipped():
-        return Files(str(name), HERE / f"{name}.json", HERE / f"{name}.safetensors")
+        file = DEFAULTS.get(str(name), str(name))
+        return Files(file, HERE / f"{file}.json", HERE / f"{file}.safetensors")
     folder = Path(name)
     files = at(folder)._replace(name=folder.name)
     if not folder.is_dir() or not files.card.is_file():

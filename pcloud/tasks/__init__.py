@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+from pcloud.tasks.following import TrackFollowing
 from pcloud.tasks.protocol import Rows, Task, concatenate
 from pcloud.tasks.tracking import TrackFinding
 
 TASKS = {"tracking": TrackFinding}
+UNTRAINED = {"following": TrackFollowing}  # built without an encoder: a model of its own, with nothing to train
 
-__all__ = ["TASKS", "Rows", "Task", "TrackFinding", "concatenate"]
+__all__ = ["TASKS", "UNTRAINED", "Rows", "Task", "TrackFinding", "TrackFollowing", "concatenate"]

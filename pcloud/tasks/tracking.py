@@ -13,10 +13,11 @@ import torch
 from scipy.special import expit
 from torch import Tensor, nn
 
-from pcloud import losses, scorer
+from pcloud import losses
 from pcloud.cloud import PointCloud
 from pcloud.encoders import Encoder, Encoding
 from pcloud.nn import MLP
+from pcloud.tasks.hit_rows import hit_rows, track_figures
 from pcloud.tasks.protocol import Rows
 from pcloud.tracking import candidates as building
 
@@ -61,45 +62,10 @@ class TrackFinding(nn.Module):
         """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise), and weight where it has one."""
         output = tuple(part.detach() for part in output)
         bounds = cloud.offsets.tolist()
-        track = [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
-        rows = {
-            "event_id": cloud.event["event_id"][cloud.event_of_point],
-            "hit_id": cloud.point["hit_id"],
-        }
-        if "particle" in cloud.point_truth:
-            particle = cloud.particle_of_point
-            assert cloud.particle_offsets is not None
-            names = cloud.particle.get("particle_id", torch.arange(1, int(cloud.particle_offsets[-1]) + 1).to(particle))
-            rows["particle_id"] = torch.cat([names, names.new_zeros(1)])[particle]
-        if "weight" in cloud.point_truth:
-            rows["weight"] = cloud.point_truth["weight"]
-        table = {name: column.cpu().numpy() for name, column in rows.items()}
-        return table | {"track_id": np.concatenate([np.zeros(0, np.int64), *track])}
+        return hit_rows(cloud, [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)])
 
     def summarize(self, rows: Rows) -> dict[str, float]:
-        """``score``: mean TrackML score over events with weight; ``candidates`` per event
-        that has a hit, and the share of hits in one as ``hits_linked``."""
-        events, owner = np.unique(rows["event_id"], return_inverse=True)
-        track = alone(rows["track_id"])
-        linked = rows["track_id"] >= 0
-        candidates = np.unique(np.stack([owner, rows["track_id"]])[:, linked], axis=1).shape[1]
-        figures = {
-            "candidates": candidates / max(len(events), 1),
-            "hits_linked": int(linked.sum()) / max(len(linked), 1),
-        }
-        if "weight" in rows:
-            parts = [owner == e for e in range(len(events)) if rows["weight"][owner == e].sum() > 0]
-            scores = [scorer.score_tracks(track[p], rows["particle_id"][p], rows["weight"][p]) for p in parts]
-            figures["score"] = float(np.mean(scores)) if scores else float("nan")
-        return figures
-
-
-def alone(track_id: np.ndarray) -> np.ndarray:
-    """Give every hit in no candidate (-1) a track id of its own, as a submission must."""
-    fresh = track_id.copy()
-    left = track_id < 0
-    fresh[left] = np.arange(left.sum()) + track_id.max(initial=-1) + 1
-    return fresh
+        return track_figures(rows)
 
 
 class Edges(nn.Module):

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 
@@ -52,3 +53,14 @@ class Settings:
 
 
 DEFAULT = Settings()
+
+
+def changed(settings: Settings, cuts: Mapping[str, float]) -> Settings:
+    """The settings with some cuts in place of theirs: "PASS.NAME" -> value. ValueError names what there is no such cut of."""
+    passes = list(settings.passes)
+    for key, value in cuts.items():
+        number, _, name = key.partition(".")
+        if not (number.isdigit() and int(number) < len(passes) and name in Cuts._fields):
+            raise ValueError(f"cuts: {key!r} came; expected PASS.NAME with a pass below {len(passes)} and one of {', '.join(Cuts._fields)}")
+        passes[int(number)] = passes[int(number)]._replace(**{name: float(value)})
+    return replace(settings, passes=tuple(passes))

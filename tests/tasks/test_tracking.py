@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pcloud.cloud import PointCloud, collate
 from pcloud.neighbors import knn
 from pcloud.tasks import TrackFinding
-from pcloud.tasks.tracking import FINDERS, alone
+from pcloud.tasks.hit_rows import alone
+from pcloud.tasks.tracking import FINDERS
 
 Output = tuple[Tensor, ...]
 

@@ -1,0 +1,60 @@
+"""Score ceilings: after every stage of a finder, the highest TrackML score that is still within reach.
+
+What a stage loses can't be found again by a later one, so the largest step down says what to improve (after top-quarks' notes).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from pcloud.scorer import score_tracks
+from pcloud.tracking.finding import Stages
+
+
+class Ceiling(NamedTuple):
+    """score: highest still within reach; seconds: of this stage, where it is timed alone (else nan); count of what it made."""
+
+    stage: str
+    score: float
+    seconds: float
+    count: int
+
+
+def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> list[Ceiling]:
+    """Seeds, candidates and tracks, all passes taken together.
+
+    particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the candidates,
+    if one of them would be credited to it (more than half of both), and then with the weight that it holds.
+    """
+    size = np.bincount(particle[particle >= 0])
+    total = float(weight.sum())
+    whole = np.bincount(particle[particle >= 0], weight[particle >= 0], minlength=len(size))
+    traceable = float(whole[size >= 3].sum()) / total
+    seeds = np.concatenate([one.seeds for one in stages.passes])
+    owner = particle[seeds]
+    pure = (owner >= 0).all(axis=1) & (owner == owner[:, :1]).all(axis=1)
+    seeded = float(whole[np.unique(owner[pure, 0])].sum()) / total
+    best = np.zeros(len(size))
+    made = 0
+    for one in stages.passes:
+        names, sizes = one.candidates.names, one.candidates.sizes
+        made += len(sizes)
+        inside = np.arange(names.shape[1]) < sizes[:, None]
+        candidate = np.broadcast_to(np.arange(len(sizes))[:, None], names.shape)[inside]
+        mine = particle[names[inside]]
+        pair, at = np.unique(np.stack([candidate, mine]), axis=1, return_inverse=True)
+        shared, held = np.bincount(at), np.bincount(at, weight[names[inside]])
+        good = (pair[1] >= 0) & (2 * shared > sizes[pair[0]])
+        good[good] = 2 * shared[good] > size[pair[1][good]]
+        np.maximum.at(best, pair[1][good], held[good])
+    alone = np.where(track < 0, -1 - np.arange(len(track)), track)
+    score = score_tracks(alone, np.where(particle < 0, 0, particle + 1), weight)
+    nan = float("nan")
+    return [
+        Ceiling("hits", traceable, nan, len(particle)),
+        Ceiling("seeds", seeded, nan, len(seeds)),
+        Ceiling("candidates", float(best.sum()) / total, nan, made),
+        Ceiling("tracks", score, float(np.sum(stages.seconds)), int(track.max(initial=-1)) + 1),
+    ]
