@@ -21,10 +21,10 @@ import numpy as np
 from scipy.interpolate import interpn
 from scipy.spatial import cKDTree
 
-from data_prep.simulate.field import AXIS_X, AXIS_Y, TABLE_R, TABLE_STEP, TABLE_Z, field_table
 from data_prep.simulate.particles import Particles
 from data_prep.simulate.transport import GRAZING, Tracks
 from pcloud.tracking.detector import CENTRE, Table
+from pcloud.tracking.field import AXIS_X, AXIS_Y, TABLE_R, TABLE_STEP, TABLE_Z, field_table
 
 if TYPE_CHECKING:
     import acts

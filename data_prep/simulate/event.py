@@ -13,13 +13,13 @@ import pandas as pd
 
 from data_prep.simulate import acts_engine, generators
 from data_prep.simulate.digitise import noise, read_out
-from pcloud.tracking.field import field_table
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
 from data_prep.simulate.particles import BEAMS, Particles, secondaries
 from data_prep.simulate.transport import Tracks, transport
 from pcloud.scorer import hit_weights
 from pcloud.tracking.detector import Table, trackml_detector
+from pcloud.tracking.field import field_table
 
 EFFICIENCY = {7: 0.97, 9: 0.97}  # of one crossing to give a hit; elsewhere
 EFFICIENCY_ELSEWHERE = 0.993

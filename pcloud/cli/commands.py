@@ -59,12 +59,15 @@ def evaluate(given: Namespace) -> None:
             out=given.out,
             allow_trained_events=given.allow_trained_events,
             allow_geometry=given.allow_geometry,
+            stages=given.stages,
             device=given.device,
             progress=progress,
         )
     print(f"{len(report['events']['ids'])} events of {report['events']['from']}, all hits in")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
+    for row in report.get("stages", ()):
+        print(f"  score within reach after {row['stage']:12s} {row['score']:.4f}  ({row['count']:,.0f} per event)")
     for line in figures(report.get("figures", {})):
         print(line)
     _cost(report["seconds"], len(report["events"]["ids"]), report["peak_bytes"], report["device"], report["notes"])

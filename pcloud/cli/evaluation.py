@@ -24,6 +24,7 @@ from pcloud.metrics.tracking import EDGES, binned_efficiency, match, tracking_fi
 from pcloud.pretrained import Model, fingerprint, load
 from pcloud.pretrained.files import write
 from pcloud.tasks import Rows, concatenate
+from pcloud.tracking.ceilings import Ceiling, mean_ceilings
 
 Report = dict[str, Any]
 
@@ -35,6 +36,7 @@ def evaluate(
     out: str | Path | None = None,
     allow_trained_events: bool = False,
     allow_geometry: bool = False,
+    stages: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Report:
@@ -42,6 +44,7 @@ def evaluate(
 
     Writes report.json and report.html into ``out`` (default RUN/evaluation) and returns the former. Events the model was
     trained on are known by where their points lie; they raise ValueError, or are counted in ``trained_events`` if allowed.
+    ``stages``: also the highest score still within reach after each stage of a track finder, which runs it once more.
     """
     model = load(run, device)
     source, ids = _events(run, store)
@@ -52,7 +55,7 @@ def evaluate(
         raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
     notes = check_input(model, source, allow_geometry)
     seconds: Seconds = dict.fromkeys(("read", "network", "linking"), 0.0)
-    events, parts, trained = [], [], []
+    events, parts, trained, reached = [], [], [], []
     for done, event_id in enumerate(ids, start=1):
         with clock(seconds, "read"):
             event = source.read(event_id, True)
@@ -63,6 +66,8 @@ def evaluate(
             _refuse(source, event_id, allow_trained_events)
         parts.append(infer(model, event, True, seconds))
         events.append(event)
+        if stages:
+            reached.append(_ceilings(model, event))
         if progress is not None:
             progress(done, len(ids))
     rows = concatenate(parts)
@@ -72,6 +77,7 @@ def evaluate(
         "trained_events": trained,
         "summary": model.task.summarize(rows),
         **(_tracking(rows, events) if _has_tracks(rows, events) else {}),
+        **({"stages": mean_ceilings(reached)} if stages else {}),
         "seconds": seconds,
         "peak_bytes": peak_memory(),
         "device": machine(model.device),
@@ -81,6 +87,14 @@ def evaluate(
     write(folder / "report.json", (json.dumps(_finite(report), indent=1, allow_nan=False) + "\n").encode())
     _page(folder / "report.html", model, report)
     return report
+
+
+def _ceilings(model: Model, event: Event) -> list[Ceiling]:
+    if not hasattr(model.task, "ceilings") or "weight" not in event.point_truth:
+        raise ValueError(f"stages: they are told of track finders on events with weights; model {model.name} finds no tracks")
+    cloud = model.cloud(event)
+    found: list[Ceiling] = model.task.ceilings(model.network(cloud), cloud)
+    return found
 
 
 def _events(run: str | Path, store: str | Path | None) -> tuple[Input, tuple[int, ...]]:
@@ -138,7 +152,7 @@ def _tracking(rows: Rows, events: Sequence[Event]) -> Report:
 
 def _page(path: Path, model: Model, report: Report) -> None:
     from pcloud.plots import report as page
-    from pcloud.plots.tracking import binned
+    from pcloud.plots.tracking import binned, stairs
 
     rows = [[name, value] for name, value in report["summary"].items()]
     spent = [[f"seconds, {stage}", value] for stage, value in report["seconds"].items()]
@@ -156,6 +170,9 @@ def _page(path: Path, model: Model, report: Report) -> None:
         sections.append(
             page.Section("Efficiency", [page.Picture(curve, "Efficiency by double majority, with its intervals")])
         )
+    if "stages" in report:
+        picture = page.Picture(stairs({model.name: report["stages"]}), "Score still within reach after each stage")
+        sections.append(page.Section("Stages", [picture]))
     sections.append(page.Section("Cost", [page.Table(("what", "over all events"), spent, report["device"])]))
     sections.append(
         page.provenance(

@@ -55,6 +55,22 @@ def binned(curves: Mapping[str, Mapping[str, Rows]], *, label: str = "Efficiency
     return made
 
 
+def stairs(finders: Mapping[str, Rows], *, note: str = "") -> Figure:
+    """The score still within reach after each stage, a line per finder; rows as of ``tracking.ceilings.mean_ceilings``."""
+    made = figure(PAGE * 0.6, 2.6)
+    with rc_context(STYLE):
+        panel = axes(made, 1, 1)[0][0]
+        for number, (name, rows) in enumerate(finders.items()):
+            table = pd.DataFrame([dict(row) for row in rows])
+            style = {"marker": MARKERS[number], "color": CYCLE[number], "ms": 3, "lw": 1, "label": name}
+            panel.errorbar(table["stage"], table["score"], table["error"].astype(float).fillna(0.0), **style)
+        panel.set(xlabel="after", ylabel="TrackML score within reach")
+        panel.grid(axis="y", lw=0.3, color="#cccccc")
+        panel.legend(frameon=False)
+        caption(made, note)
+    return made
+
+
 def _points(panel: Axes, rows: Rows, logarithmic: bool, number: int, curve: str) -> bool:
     """Draw one curve; True where a bin goes on beyond the axis."""
     table = pd.DataFrame([dict(row) for row in rows])

@@ -6,10 +6,10 @@ An encoder looks at the hits; a finder reads edges or a learned space off it, is
 from __future__ import annotations
 
 import math
+import time
 from typing import Literal
 
 import numpy as np
-import torch
 from scipy.special import expit
 from torch import Tensor, nn
 
@@ -20,6 +20,7 @@ from pcloud.nn import MLP
 from pcloud.tasks.hit_rows import hit_rows, track_figures
 from pcloud.tasks.protocol import Rows
 from pcloud.tracking import candidates as building
+from pcloud.tracking.ceilings import Ceiling, official, within_edges
 
 
 class TrackFinding(nn.Module):
@@ -67,6 +68,16 @@ class TrackFinding(nn.Module):
     def summarize(self, rows: Rows) -> dict[str, float]:
         return track_figures(rows)
 
+    def ceilings(self, output: tuple[Tensor, ...], cloud: PointCloud) -> list[Ceiling]:
+        """Of one event with truth: the highest score that each stage leaves within reach."""
+        particle, weight = cloud.particle_of_point.cpu().numpy(), cloud.point_truth["weight"].cpu().numpy()
+        start = time.perf_counter()
+        track = self.finder.candidates(output, cloud.pos, 0, cloud.points)
+        tracks = Ceiling("tracks", official(track, particle, weight), time.perf_counter() - start, int(track.max(initial=-1)) + 1)
+        graphs = self.finder.graphs(output) if isinstance(self.finder, Edges) else {}
+        reached = [Ceiling(name, within_edges(edges, particle, weight), math.nan, edges.shape[1]) for name, edges in graphs.items()]
+        return [*reached, tracks]
+
 
 class Edges(nn.Module):
     """Score each edge, sigmoid(MLP(e_ij)), and join each hit to its surest neighbours inward and outward above ``threshold``."""
@@ -86,6 +97,13 @@ class Edges(nn.Module):
         logits, index = output
         same = (particle[:, None] >= 0) & (particle[:, None] == particle[index.clamp(min=0)])
         return {"edges": losses.edge_cross_entropy(logits, same, index >= 0, offsets)}
+
+    def graphs(self, output: tuple[Tensor, ...]) -> dict[str, np.ndarray]:
+        """The edges [2, edges] looked at, and those that are sure enough to be followed."""
+        logits, index = _arrays(0, len(output[0]), *output)
+        receiver, place = np.nonzero(index >= 0)
+        edges = np.stack([receiver, index[receiver, place]])
+        return {"edges": edges, "sure edges": edges[:, expit(logits[receiver, place].astype(np.float64)) >= self.threshold]}
 
     def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
         logits, index, place_of = _arrays(first, last, *output, pos)

@@ -5,9 +5,12 @@ What a stage loses can't be found again by a later one, so the largest step down
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from pcloud.scorer import score_tracks
 from pcloud.tracking.finding import Stages
@@ -20,6 +23,32 @@ class Ceiling(NamedTuple):
     score: float
     seconds: float
     count: int
+
+
+def mean_ceilings(events: Sequence[Sequence[Ceiling]]) -> list[dict[str, Any]]:
+    """Means over events, a row per stage, for a report: stage, score, its standard error (None for one event), seconds, count."""
+    rows = []
+    for same in zip(*events, strict=True):
+        score = np.array([one.score for one in same])
+        error = float(score.std(ddof=1) / np.sqrt(len(score))) if len(score) > 1 else None
+        seconds, count = (float(np.mean([getattr(one, name) for one in same])) for name in ("seconds", "count"))
+        rows.append({"stage": same[0].stage, "score": float(score.mean()), "error": error, "seconds": seconds, "count": count})
+    return rows
+
+
+def within_edges(edges: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> float:
+    """Score if all edges [2, edges] between hits of one particle, and no other, are followed."""
+    a, b = edges
+    same = (particle[a] >= 0) & (particle[a] == particle[b])
+    graph = coo_matrix((np.ones(same.sum(), bool), (a[same], b[same])), shape=(len(particle),) * 2)
+    _, track = connected_components(graph, directed=False)
+    return official(track, particle, weight)
+
+
+def official(track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> float:
+    """TrackML score, noise and free hits counted as -1."""
+    alone = np.where(track < 0, -1 - np.arange(len(track)), track)
+    return score_tracks(alone, np.where(particle < 0, 0, particle + 1), weight)
 
 
 def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> list[Ceiling]:
@@ -49,12 +78,10 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
         good = (pair[1] >= 0) & (2 * shared > sizes[pair[0]])
         good[good] = 2 * shared[good] > size[pair[1][good]]
         np.maximum.at(best, pair[1][good], held[good])
-    alone = np.where(track < 0, -1 - np.arange(len(track)), track)
-    score = score_tracks(alone, np.where(particle < 0, 0, particle + 1), weight)
     nan = float("nan")
     return [
         Ceiling("hits", traceable, nan, len(particle)),
         Ceiling("seeds", seeded, nan, len(seeds)),
         Ceiling("candidates", float(best.sum()) / total, nan, made),
-        Ceiling("tracks", score, float(np.sum(stages.seconds)), int(track.max(initial=-1)) + 1),
+        Ceiling("tracks", official(track, particle, weight), float(np.sum(stages.seconds)), int(track.max(initial=-1)) + 1),
     ]

@@ -12,12 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
-from pcloud.tracking.hits import Grid
-from pcloud.tracking.layers import PIPE, Layers
+from pcloud.tracking.layers import PIPE
 from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, move, place, scatter, to_radius, way
-from pcloud.tracking.seeding import BEAM, BEND
-from pcloud.tracking.settings import Cuts
-from pcloud.tracking.window import NOTHING, likeliest, take
+from pcloud.tracking.seeding import BEAM
+from pcloud.tracking.window import likeliest, take
 
 MOST = 32  # hits of a candidate
 ON_LAYER = 3  # hits of one layer

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
-from pcloud.tracking.hits import Grid, cell_phi
+from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import FAST, rotation
 

@@ -73,8 +73,8 @@ def test_bends_as_our_field_does(needs_acts: None) -> None:
     """The field of ACTS is that of our transport at a thousand places of the tracker."""
     import acts
 
-    from data_prep.simulate.field import field_table
     from data_prep.simulate.stepping import field_at
+    from pcloud.tracking.field import field_table
 
     field = acts_engine._world().field
     cache, table = field.makeCache(acts.MagneticFieldContext()), field_table()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pcloud.tracking.field import AXIS_X, AXIS_Y, HALF_LENGTH, MIDDLE, RADIUS, STRENGTH, field_table, solenoid, uniform_table
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
 from data_prep.simulate.transport import Tracks, transport
 from pcloud.tracking.detector import trackml_detector
+from pcloud.tracking.field import AXIS_X, AXIS_Y, HALF_LENGTH, MIDDLE, RADIUS, STRENGTH, field_table, solenoid, uniform_table
 
 DETECTOR = trackml_detector()
 LOOKUP = Lookup.of(DETECTOR)
