@@ -19,6 +19,7 @@ from pcloud.tracking.window import likeliest, take
 
 MOST = 32  # hits of a candidate
 ON_LAYER = 3  # hits of one layer
+WITHIN = 0.4  # mm of silicon between two hits of a layer
 DEEPEST = 24  # layers of a candidate, empty ones included
 
 
@@ -102,6 +103,7 @@ def _radius_after(q, d):
 def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
     first, second = names[n - 1], -1
+    scatter(q, p, WITHIN, 1.0)
     for _ in range(ON_LAYER - 1):
         if n >= MOST:
             break
@@ -218,7 +220,7 @@ def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_
             if d == NOT_REACHED or move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
                 continue
             h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
-            if h >= 0 and gain > cuts.double and m < MOST - 3:
+            if h >= 0 and gain > cuts.inner and m < MOST - 3:
                 out[m], out_gain[m] = h, gain
                 take(grid, layers.disc[a], h, q, p, work)
                 m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
@@ -264,7 +266,7 @@ def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
         if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
             continue
         h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
-        if h >= 0 and gain > cuts.double:
+        if h >= 0 and gain > cuts.inner:
             out[m], out_gain[m] = h, gain
             take(grid, layers.disc[a], h, q, p, work)
             m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)

@@ -62,6 +62,7 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> Hit
     r, phi = np.hypot(x, y), np.arctan2(y, x)
     ux, uy = -np.sin(phi), np.cos(phi)
     safe = layer.clip(0)
+    x, y = x - layers.beside[safe] * ux, y - layers.beside[safe] * uy
     uu, vv = layers.error_u[safe] ** 2, layers.error_v[safe] ** 2
     ends = layers.disc[safe] & (layer >= 0)
     turned = ends.copy()

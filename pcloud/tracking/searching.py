@@ -32,7 +32,7 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
             b, c = seeds[s, 1], seeds[s, 2]
             if owner[a] >= 0 and owner[a] == owner[b] and owner[a] == owner[c]:
                 continue
-            if not confirmed(a, b, c, layer_of[c], grid, layers, links, cuts):
+            if cuts.confirm > 0 and not confirmed(a, b, c, layer_of[c], grid, layers, links, cuts):
                 continue
             if n_tried == len(tried):
                 larger = np.empty((2 * n_tried, 3), np.int32)

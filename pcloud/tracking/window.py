@@ -69,7 +69,7 @@ def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, hr: flo
 def likeliest(
     grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
 ) -> tuple[int, float]:
-    """Place in the grid and log likelihood ratio of the likeliest hit on layer a near the state, which is on the layer's surface.
+    """Place in the grid and log likelihood ratio of the likeliest hit on layer a near the state, which is on the layer or on one of its hits.
 
     gate: largest chi2; skip, skip2: places to pass over; found [2] receives the second best: place, ratio.
     """
@@ -80,7 +80,8 @@ def likeliest(
     uu, vv, uv = spread(p, h0, h1, h2, h3)
     reach = math.sqrt(gate)
     cosine, sine = q[6] * rx + q[7] * ry, q[7] * rx - q[6] * ry
-    slack = layers.thick[a] / max(abs(q[4]), 1e-3) if disc else layers.thick[a] / max(cosine, 0.05)
+    off = layers.thick[a] + abs((q[2] if disc else r) - layers.at[a])  # hits lie up to here before or behind the state
+    slack = off / max(abs(q[4]), 1e-3) if disc else off / max(cosine, 0.05)
     eu, ev = layers.error_u[a], layers.error_v[a]
     if disc:
         eu += 0.6 * layers.turn[a] * ev
