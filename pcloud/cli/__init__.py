@@ -13,13 +13,14 @@ _DOORS = {
     "prepare": "pcloud.cli.sources",
     "simulate": "pcloud.cli.sources",
     "train": "pcloud.cli.training",
+    "tune": "pcloud.cli.tuning",
     "evaluate": "pcloud.cli.evaluation",
     "predict": "pcloud.cli.prediction",
     "score": "pcloud.cli.scoring",
     "display": "pcloud.cli.displaying",
     "inspect": "pcloud.cli.inspection",
 }
-__all__ = ["display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "train"]
+__all__ = ["display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "train", "tune"]
 
 
 def __getattr__(name: str) -> Any:

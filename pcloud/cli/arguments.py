@@ -26,7 +26,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"pcloud {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_prepare, _simulate, _train, _evaluate, _predict, _score, _display, _inspect):
+    for add in (_prepare, _simulate, _train, _tune, _evaluate, _predict, _score, _display, _inspect):
         add(verbs)
     known, rest = parser.parse_known_args(arguments)
     if rest and (known.verb != "train" or not all(one.startswith("--") and "." in one.split("=")[0] for one in rest)):
@@ -75,6 +75,17 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument("--cuts", default=CUTS, metavar="TEXT", help="for the card: on which events the thresholds were chosen")
     verb.add_argument("--print_config", action="store_true", help="print the configuration with all defaults, and end")
     verb.epilog = "--SECTION.KEY=VALUE puts a value in place of the file's, as in --encoder.k=8 --train.steps=100."
+
+
+def _tune(verbs: Verbs) -> None:
+    verb = _add(verbs, "tune", "choose a track finder's cuts by its score on simulated events")
+    verb.add_argument("model", help="a shipped model's name, or a run folder")
+    verb.add_argument("store", type=Path, help="store of simulated events (pcloud simulate --store)")
+    verb.add_argument("--run", type=Path, required=True, metavar="FOLDER", help="for the study and the tuned model")
+    verb.add_argument("--trials", type=int, default=50, metavar="N", help="how many settings to try in all (default 50)")
+    verb.add_argument("--vary", type=_range, action="append", metavar="NAME=LOW:HIGH", help="a cut to vary, as 0.accept=5:25")
+    verb.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same search")
+    verb.add_argument("--device", choices=DEVICES, default="auto")
 
 
 def _evaluate(verbs: Verbs) -> None:
@@ -134,6 +145,17 @@ def _detectors(verb: argparse.ArgumentParser) -> None:
 
 def _allow_geometry(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--allow-geometry", action="store_true", help="go on where the detector is not the model's")
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, limits = text.partition("=")
+    try:
+        low, high = map(float, limits.split(":"))
+        if name and low < high:
+            return name, (low, high)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} came, a name and its range expected, such as 0.accept=5:25")
 
 
 def _ids(text: str) -> list[int]:

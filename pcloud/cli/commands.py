@@ -49,6 +49,17 @@ def train(given: Namespace) -> None:
     print(f"{folder}: model.safetensors and model.json; next: pcloud evaluate {folder}")
 
 
+def tune(given: Namespace) -> None:
+    vary = dict(given.vary) if given.vary else None
+    with _bar("trying settings") as progress:
+        options = {"trials": given.trials, "seed": given.seed, "device": given.device}
+        found = cli.tune(given.model, given.store, given.run, vary=vary, progress=progress, **options)
+    print(f"{given.run}: study.json and model.json")
+    print(f"  score {found.score:.4f} after {found.trials} trials, {found.score_before:.4f} before")
+    for name, value in found.best.items():
+        print(f"  {name:20s} {value:.4g}")
+
+
 def evaluate(given: Namespace) -> None:
     from pcloud.cli.scoring import figures
 
