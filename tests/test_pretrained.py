@@ -68,7 +68,9 @@ def test_an_unknown_name_lists_what_is_shipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", shipped() or [pytest.param("", marks=pytest.mark.skip("no model is shipped yet"))])
 def test_a_shipped_model_loads_and_its_card_is_whole(name: str) -> None:
     card = load(name).card
-    assert card.geometry and card.training.steps > 0 and card.training.fingerprints and card.training.cuts
+    assert card.training.cuts
+    if card.encoder:
+        assert card.geometry and card.training.steps > 0 and card.training.fingerprints
     assert set(card.units) == {*card.pos, *card.feat}
 
 
