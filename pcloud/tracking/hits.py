@@ -62,22 +62,21 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> Hit
     r, phi = np.hypot(x, y), np.arctan2(y, x)
     ux, uy = -np.sin(phi), np.cos(phi)
     safe = layer.clip(0)
-    x, y = x - layers.beside[safe] * ux, y - layers.beside[safe] * uy
     uu, vv = layers.error_u[safe] ** 2, layers.error_v[safe] ** 2
-    ends = layers.disc[safe] & (layer >= 0)
-    turned = ends.copy()
-    if "module_id" in hits and ends.any():
-        row = np.flatnonzero(ends)
+    turned = layers.disc[safe] & (layer >= 0)
+    if "module_id" in hits:
+        row = np.flatnonzero(layer >= 0)
         module = _modules(detector, hits, row)
         good = module >= 0
         good[good] = _inside(detector, module[good], x[row[good]], y[row[good]], z[row[good]])
         row, module = row[good], module[good]
-        length = np.hypot(detector["rot_xu"][module], detector["rot_yu"][module])
-        flip = np.sign(ux[row] * detector["rot_xu"][module] + uy[row] * detector["rot_yu"][module])
-        ux[row], uy[row] = flip * detector["rot_xu"][module] / length, flip * detector["rot_yu"][module] / length
+        ax, ay = detector["rot_xu"][module], detector["rot_yu"][module]
+        scale = np.sign(ux[row] * ax + uy[row] * ay) / np.hypot(ax, ay)
+        ux[row], uy[row] = scale * ax, scale * ay
         turned[row] = False
     uu[turned] += vv[turned] * layers.turn[layer[turned]] ** 2 / 3
-    return Hits(layer, x, y, z, r, phi, ux, uy, uu, vv)
+    x, y = x - layers.beside[safe] * ux, y - layers.beside[safe] * uy
+    return Hits(layer, x, y, z, np.hypot(x, y), np.arctan2(y, x), ux, uy, uu, vv)
 
 
 def _modules(detector: Table, hits: dict[str, np.ndarray], row: np.ndarray) -> np.ndarray:

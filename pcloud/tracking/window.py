@@ -50,13 +50,13 @@ def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[f
 
 
 @compiled(fastmath=FAST)
-def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, hr: float, ux: float, uy: float) -> tuple[float, float, float]:
+def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: float, uy: float) -> tuple[float, float, float]:
     """Way from the state to the surface that a hit is on (a few mm at most), and hit minus track in u and v there."""
     if disc:
         d = (hz - q[2]) / q[4] if abs(q[4]) > 1e-3 else 0.0
     else:
-        r = math.sqrt(q[0] * q[0] + q[1] * q[1])
-        d = (hr - r) * r / max(q[0] * q[6] + q[1] * q[7], 0.05 * r)
+        # the module's plane stands across (uy, -ux)
+        d = ((hx - q[0]) * uy - (hy - q[1]) * ux) / max(q[6] * uy - q[7] * ux, 0.05)
     turn = 0.5 * d * q[5] * q[8]
     dx = hx - q[0] - d * (q[6] - turn * q[7])
     dy = hy - q[1] - d * (q[7] + turn * q[6])
@@ -109,12 +109,11 @@ def likeliest(
             if h == skip or h == skip2:
                 continue
             ux, uy = grid.ux[h], grid.uy[h]
-            _, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], grid.r[h], ux, uy)
+            _, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], ux, uy)
             if abs(dv) > tall or abs(du) > wide:
                 continue
-            if disc:
-                h0, h1, h2, h3 = across(q, disc, ux, uy)
-                uu, vv, uv = spread(p, h0, h1, h2, h3)
+            h0, h1, h2, h3 = across(q, disc, ux, uy)
+            uu, vv, uv = spread(p, h0, h1, h2, h3)
             a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
             det = a0 * a1 - uv * uv
             chi2 = (a1 * du * du - 2 * uv * du * dv + a0 * dv * dv) / det
@@ -133,7 +132,7 @@ def likeliest(
 def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.ndarray) -> float:
     """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
     ux, uy = grid.ux[h], grid.uy[h]
-    d, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], grid.r[h], ux, uy)
+    d, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], ux, uy)
     _step(q, d)
     h0, h1, h2, h3 = across(q, disc, ux, uy)
     uu, vv, uv = spread(p, h0, h1, h2, h3)
