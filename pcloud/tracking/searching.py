@@ -55,6 +55,4 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
                 if owner[h] < 0 or totals[owner[h]] < total:
                     owner[h] = n
             n += 1
-            if total > cuts.sure:
-                break
     return tried[:n_tried], names[:n], gains[:n], sizes[:n], totals[:n]
