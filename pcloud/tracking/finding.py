@@ -16,10 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from pcloud.tracking.detector import Table, geometry_hash
-from pcloud.tracking.field import field_table
-from pcloud.tracking.hits import prepare
+from pcloud.tracking.field import AXIS_X, AXIS_Y, field_table
+from pcloud.tracking.hits import Hits, prepare
 from pcloud.tracking.layers import Layers, layers_of, next_layers
-from pcloud.tracking.passes import Found, run_pass
+from pcloud.tracking.motion import Field
+from pcloud.tracking.passes import Candidates, Found, run_pass
 from pcloud.tracking.settings import DEFAULT, Settings
 
 _known: dict[str, tuple[Layers, np.ndarray]] = {}
@@ -50,15 +51,19 @@ def find_tracks(
     columns = {name: np.asarray(hits[name]) for name in ("x", "y", "z", "volume_id", "layer_id", "module_id") if name in hits}
     threads = torch.get_num_threads() if threads is None else threads
     layers, links = _geometry(detector)
-    table = field_table()
-    points = prepare(columns, detector, layers)
+    points, true = prepare(columns, detector, layers)
+    solenoid = _solenoid(true > 0.5, settings)
     track = np.full(len(points.x), -1, np.int64)
     free = np.flatnonzero(points.layer >= 0)
-    count = 0
+    count, spot = 0, None
     for cuts in settings.passes:
         start = time.perf_counter()
-        found = run_pass(points, free, layers, links, table, cuts, threads)
+        if cuts.beam > 0 and spot is not None:
+            cuts = cuts._replace(z_low=max(cuts.z_low, spot[0]), z_high=min(cuts.z_high, spot[1]))
+        found = run_pass(points, free, layers, links, solenoid, cuts, threads)
         kept = found.kept
+        if not count:
+            spot = _beam_spot(points, kept, settings)
         inside = np.arange(kept.names.shape[1]) < kept.sizes[:, None]
         track[kept.names[inside]] = count + np.repeat(np.arange(len(kept.sizes)), kept.sizes)
         count += len(kept.sizes)
@@ -67,6 +72,28 @@ def find_tracks(
             stages.passes.append(found)
             stages.seconds.append(time.perf_counter() - start)
     return track
+
+
+def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[float, float] | None:
+    """Range in z (mm) where tracks start, from straight lines through the first and the fourth hit of stiff ones; None if they are few."""
+    kept = Candidates(*(column[kept.sizes >= 4] for column in kept))
+    first, later = kept.names[:, 0], kept.names[:, 3]
+    step = points.r[later] - points.r[first]
+    good = step > 5.0
+    if good.sum() < settings.spot_tracks:
+        return None
+    slope = (points.z[later] - points.z[first])[good] / step[good]
+    z = points.z[first][good] - slope * points.r[first][good]
+    low, high = np.quantile(z, [settings.spot_share / 2, 1 - settings.spot_share / 2])
+    middle, half = (low + high) / 2, settings.spot_stretch * (high - low) / 2 + settings.spot_slack
+    return float(middle - half), float(middle + half)
+
+
+def _solenoid(in_place: bool, settings: Settings) -> Field:
+    """The field; where modules are not in their places it is not known how the detector is turned, so its axis is put on the beam."""
+    if in_place:
+        return Field(field_table(), 0.0, 0.0, 0.0)
+    return Field(field_table(), AXIS_X, AXIS_Y, settings.loose)
 
 
 def _geometry(detector: Table) -> tuple[Layers, np.ndarray]:

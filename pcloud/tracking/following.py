@@ -127,7 +127,8 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
     """
     discs = layers.forward if q[4] > 0 else layers.backward
     total = best = 0.0
-    best_n, best_depth = n, depth
+    n0 = best_n = n
+    best_depth = depth
     kept_q[:], kept_p[:] = q, p
     r, far = math.sqrt(q[0] * q[0] + q[1] * q[1]), abs(q[2])
     nb = nd = 0
@@ -188,7 +189,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         if total > best:
             best, best_n, best_depth = total, n, depth
             kept_q[:], kept_p[:] = q, p
-        if missed > cuts.misses or total < best - 12.0:
+        if missed > cuts.misses or (missed > 1 and best_n == n0) or total < best - 12.0:
             break
     return best_n, best_depth
 

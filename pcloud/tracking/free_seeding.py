@@ -15,6 +15,7 @@ from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import FAST
 from pcloud.tracking.seeding import ANGLE, BEAM, BEND, LOG_TWO_PI, columns_of, from_beam, part_of, push, rows_of
 from pcloud.tracking.settings import Cuts
+STEEPEST = 0.4  # rad between a displaced track and the line from the beam, at most
 
 
 @compiled(fastmath=FAST)
@@ -40,7 +41,7 @@ def free_seeds(
             if c0 > c1:
                 continue
             far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
-            angle = min(cuts.impact / ra, 0.6) + 0.5 * w_max * far
+            angle = min(cuts.impact / ra, STEEPEST) + 0.5 * w_max * far
             half = min(angle * max(far - ra, 1.0) / far, 1.0)
             i0, i1 = rows_of(grid.phi[a], half, grid.n_phi[lb])
             for row in range(i0, i1 + 1):
@@ -170,7 +171,7 @@ def confirmed(
     tilt = math.sqrt(1 + t * t)
     part = part_of(layers, lc, rc if layers.disc[lc] else zc, bins)
     along, across = xc * ex + yc * ey, yc * ex - xc * ey
-    seen = False
+    seen, limit = False, cuts.window**2
     for slot in range(12):
         ld = links[slot // 6, lc, part, slot % 6]
         if ld < 0:
@@ -211,8 +212,8 @@ def confirmed(
         uu = (uu if disc else uu / (cosine * cosine)) + eu * eu + (layers.turn[ld] * ev) ** 2
         vv = vv + ev * ev + (0.0 if disc else uu * t * t * sine * sine)
         slack = layers.thick[ld] / max(abs(t), 0.05) if disc else layers.thick[ld] / cosine
-        wide = 4.0 * math.sqrt(uu) + slack * abs(sine) * (1.0 if disc else 1.0)
-        tall = 4.0 * math.sqrt(vv) + slack * (1.0 if disc else abs(t))
+        wide = cuts.window * math.sqrt(uu) + slack * abs(sine) * (1.0 if disc else 1.0)
+        tall = cuts.window * math.sqrt(vv) + slack * (1.0 if disc else abs(t))
         c0, c1 = columns_of(grid, ld, v - tall, v + tall)
         phi = math.atan2(y, x)
         i0, i1 = rows_of(phi, min(wide / r, 1.0), grid.n_phi[ld])
@@ -226,6 +227,6 @@ def confirmed(
                 dx, dy = grid.x[h] - x - step * fx, grid.y[h] - y - step * fy
                 du = (dy * x - dx * y) / r
                 dv = (dx * x + dy * y) / r if disc else grid.z[h] - z - step * t
-                if du * du / uu + dv * dv / vv < 16.0:
+                if du * du / uu + dv * dv / vv < limit:
                     return True
     return not seen

@@ -54,8 +54,11 @@ class Grid(NamedTuple):
     scale: np.ndarray  # [layers] cells per mm along z or r
 
 
-def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> Hits:
-    """Columns of an event from x, y, z (mm), volume_id, layer_id and, where it is there and true, module_id."""
+def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> tuple[Hits, float]:
+    """Columns of an event from x, y, z (mm), volume_id, layer_id and, where it is there and true, module_id.
+
+    Also the share of named modules that do lie where their hits are: 1 for a detector in its place (and where none is named).
+    """
     x, y, z = (np.ascontiguousarray(hits[name], dtype=np.float64) for name in "xyz")
     layer = layer_numbers(detector, hits["volume_id"], hits["layer_id"])
     layer[~(np.isfinite(x) & np.isfinite(y) & np.isfinite(z))] = -1
@@ -64,11 +67,13 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> Hit
     safe = layer.clip(0)
     uu, vv = layers.error_u[safe] ** 2, layers.error_v[safe] ** 2
     turned = layers.disc[safe] & (layer >= 0)
+    true = 1.0
     if "module_id" in hits:
         row = np.flatnonzero(layer >= 0)
         module = _modules(detector, hits, row)
         good = module >= 0
         good[good] = _inside(detector, module[good], x[row[good]], y[row[good]], z[row[good]])
+        true = float(good.mean()) if len(good) else 1.0
         row, module = row[good], module[good]
         ax, ay = detector["rot_xu"][module], detector["rot_yu"][module]
         scale = np.sign(ux[row] * ax + uy[row] * ay) / np.hypot(ax, ay)
@@ -76,7 +81,7 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> Hit
         turned[row] = False
     uu[turned] += vv[turned] * layers.turn[layer[turned]] ** 2 / 3
     x, y = x - layers.beside[safe] * ux, y - layers.beside[safe] * uy
-    return Hits(layer, x, y, z, np.hypot(x, y), np.arctan2(y, x), ux, uy, uu, vv)
+    return Hits(layer, x, y, z, np.hypot(x, y), np.arctan2(y, x), ux, uy, uu, vv), true
 
 
 def _modules(detector: Table, hits: dict[str, np.ndarray], row: np.ndarray) -> np.ndarray:

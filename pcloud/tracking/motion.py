@@ -12,6 +12,7 @@ plane across the track's transverse direction.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,10 +27,19 @@ LONG = 260.0  # mm, longest step
 NOT_REACHED = 1e30
 
 
+class Field(NamedTuple):
+    """The solenoid, and how well it is known."""
+
+    table: np.ndarray  # as `field_table` makes it
+    x: float  # mm, added to places before they are looked up: 0 where the detector stands as it should
+    y: float
+    loose: float  # T, how far the sideways field may be wrong 2 m from the middle
+
+
 @compiled(fastmath=FAST)
-def bend(table: np.ndarray, x: float, y: float, z: float, c: float, s: float, t: float) -> tuple[float, float]:
+def bend(field: Field, x: float, y: float, z: float, c: float, s: float, t: float) -> tuple[float, float]:
     """g and e at a place, for a direction."""
-    bx, by, bz = field_at(table, x, y, z)
+    bx, by, bz = field_at(field.table, x + field.x, y + field.y, z)
     return CURVE * (t * (bx * c + by * s) - bz), CURVE * (1 + t * t) * (by * c - bx * s)
 
 
@@ -44,11 +54,11 @@ def rotation(angle: float) -> tuple[float, float]:
 
 
 @compiled(fastmath=FAST)
-def place(table: np.ndarray, q: np.ndarray, x: float, y: float, z: float, phi: float, t: float, k: float) -> None:
+def place(field: Field, q: np.ndarray, x: float, y: float, z: float, phi: float, t: float, k: float) -> None:
     """Fill a state."""
     q[0], q[1], q[2], q[3], q[4], q[5] = x, y, z, phi, t, k
     q[6], q[7] = math.cos(phi), math.sin(phi)
-    q[8], q[9] = bend(table, x, y, z, q[6], q[7], t)
+    q[8], q[9] = bend(field, x, y, z, q[6], q[7], t)
 
 
 @compiled(fastmath=FAST)
@@ -71,7 +81,7 @@ def to_radius(q: np.ndarray, w: float, radius: float) -> float:
 
 
 @compiled(fastmath=FAST)
-def _forward(table: np.ndarray, q: np.ndarray, w: float, d: float, gm: float, em: float) -> None:
+def _forward(field: Field, q: np.ndarray, w: float, d: float, gm: float, em: float) -> None:
     """Move a state by the way d on a circle of curvature w; gm and em are the field's terms half way."""
     t0, k = q[4], q[5]
     turn = w * d
@@ -83,7 +93,7 @@ def _forward(table: np.ndarray, q: np.ndarray, w: float, d: float, gm: float, em
     z = q[2] + d * (t0 + k * d * (q[9] + 2 * em) / 6)
     c2, s2 = ch * ch - sh * sh, 2 * ch * sh
     c, s = q[6] * c2 - q[7] * s2, q[7] * c2 + q[6] * s2
-    g1, e1 = bend(table, x, y, z, c, s, t0 + k * em * d)
+    g1, e1 = bend(field, x, y, z, c, s, t0 + k * em * d)
     turn = k * d * (q[8] + 4 * gm + g1) / 6
     ch, sh = rotation(turn)
     q[4] = t0 + k * d * (q[9] + 4 * em + e1) / 6
@@ -93,13 +103,13 @@ def _forward(table: np.ndarray, q: np.ndarray, w: float, d: float, gm: float, em
 
 
 @compiled(fastmath=FAST)
-def _middle(table: np.ndarray, q: np.ndarray, d: float) -> tuple[float, float]:
+def _middle(field: Field, q: np.ndarray, d: float) -> tuple[float, float]:
     """The field's terms half way along d."""
     turn = 0.5 * d * q[5] * q[8]
     c, s = q[6] - 0.5 * turn * q[7], q[7] + 0.5 * turn * q[6]
     x, y, z = q[0] + 0.5 * d * c, q[1] + 0.5 * d * s, q[2] + 0.5 * d * q[4]
     c, s = q[6] - turn * q[7], q[7] + turn * q[6]
-    return bend(table, x, y, z, c, s, q[4])
+    return bend(field, x, y, z, c, s, q[4])
 
 
 @compiled(fastmath=FAST)
@@ -137,6 +147,18 @@ def grow(p: np.ndarray, q: np.ndarray, w: float, d: float, g: float, e: float, w
 
 
 @compiled(fastmath=FAST)
+def loosen(p: np.ndarray, q: np.ndarray, d: float, loose: float) -> None:
+    """Widen a covariance by a sideways field (T) that is not known, over the way d."""
+    f = CURVE * q[5] * loose * min(1.0, q[2] * q[2] / 4e6) * d
+    turn, tilt = f * q[4], f * (1 + q[4] * q[4])
+    for i, value in ((0, turn), (1, tilt)):
+        p[i, i] += 0.25 * d * d * value * value
+        p[i, i + 2] += 0.5 * d * value * value
+        p[i + 2, i] += 0.5 * d * value * value
+        p[i + 2, i + 2] += value * value
+
+
+@compiled(fastmath=FAST)
 def way(q: np.ndarray, disc: bool, at: float) -> float:
     """Way to a surface, by the curvature where the track is now; negative if behind, NOT_REACHED if not met."""
     if disc:
@@ -145,20 +167,22 @@ def way(q: np.ndarray, disc: bool, at: float) -> float:
 
 
 @compiled(fastmath=FAST)
-def move(table: np.ndarray, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: float, work: np.ndarray) -> float:
+def move(field: Field, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: float, work: np.ndarray) -> float:
     """Bring state and covariance to a surface that is about d away; returns the way gone, NOT_REACHED if it is not met."""
     gone = 0.0
     while abs(d) > LONG:
         step = 0.5 * d if abs(d) < 2 * LONG else math.copysign(LONG, d)
-        gm, em = _middle(table, q, step)
+        gm, em = _middle(field, q, step)
         g = (q[8] + 2 * gm) / 3
         grow(p, q, q[5] * g, step, g, em, work)
-        _forward(table, q, q[5] * g, step, gm, em)
+        if field.loose > 0:
+            loosen(p, q, step, field.loose)
+        _forward(field, q, q[5] * g, step, gm, em)
         gone += step
         d = way(q, disc, at)
         if d == NOT_REACHED or abs(gone) > 6000:
             return NOT_REACHED
-    gm, em = _middle(table, q, d)
+    gm, em = _middle(field, q, d)
     g = (q[8] + 2 * gm) / 3
     w = q[5] * g
     if disc:
@@ -169,7 +193,9 @@ def move(table: np.ndarray, q: np.ndarray, p: np.ndarray, disc: bool, at: float,
     if d == NOT_REACHED or abs(w * d) > 3.0 or abs(d) > 2 * LONG:
         return NOT_REACHED
     grow(p, q, w, d, g, em, work)
-    _forward(table, q, w, d, gm, em)
+    if field.loose > 0:
+        loosen(p, q, d, field.loose)
+    _forward(field, q, w, d, gm, em)
     return gone + d
 
 

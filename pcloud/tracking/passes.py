@@ -16,6 +16,7 @@ from pcloud.tracking.assignment import assign
 from pcloud.tracking.following import room
 from pcloud.tracking.hits import Grid, Hits, grid_of
 from pcloud.tracking.layers import Layers
+from pcloud.tracking.motion import Field
 from pcloud.tracking.searching import search
 from pcloud.tracking.settings import Cuts
 
@@ -42,7 +43,7 @@ class Found(NamedTuple):
     kept: Candidates
 
 
-def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, field: np.ndarray, cuts: Cuts, threads: int) -> Found:
+def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, field: Field, cuts: Cuts, threads: int) -> Found:
     """Tracks among the free hits (rows of Hits)."""
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
