@@ -1,7 +1,7 @@
 """How well, how fast and in how much memory do the shipped models find tracks, in real and in simulated events?
 
-``python -m benchmarks.tracking --data FOLDER`` with the TrackML samples in FOLDER (small_event/, full_events/, detectors.csv) takes
-each model on each set in a process of its own; without it, on simulated events alone. ``--record`` keeps the figures.
+``python -m benchmarks.tracking --data FOLDER`` with the TrackML samples in FOLDER (small_event/, full_events/, detectors.csv)
+takes each model on each set in a process of its own; without it, on simulated events alone. ``--record`` keeps the figures.
 """
 
 from __future__ import annotations

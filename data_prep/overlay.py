@@ -2,8 +2,8 @@
 
     python -m data_prep.overlay SMALL_EVENT_FOLDER OUT --copies 17
 
-Seventeen copies of a 5,500-hit event make one of full density. Hit ids and particle ids are new and unique, weights sum to 1. Module
-ids are copied and so no longer true of the place, nor are directions of single strips; layers are.
+Seventeen copies of a 5,500-hit event make one of full density. Hit ids and particle ids are new and unique, weights sum to 1.
+Module ids are copied and so no longer true of the place, nor are directions of single strips; layers are.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def test_the_real_small_event_is_found(model: str, score: float) -> None:
     assert score >= LEAST[model]
 
 
-def test_without_truth_and_particles_the_submission_is_the_same(model: str, small: Path, submission: Path, tmp_path: Path) -> None:
+def test_without_truth_the_submission_is_the_same(model: str, small: Path, submission: Path, tmp_path: Path) -> None:
     blind = tmp_path / "blind"
     blind.mkdir()
     for file in small.iterdir():

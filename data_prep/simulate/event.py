@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from data_prep.simulate import acts_engine, generators
+from data_prep.simulate import generators
 from data_prep.simulate.digitise import noise, read_out
 from data_prep.simulate.lookup import Lookup
 from data_prep.simulate.material import layer_material, surfaces
@@ -105,6 +105,8 @@ def check(
     if engine not in ENGINES:
         raise ValueError(f"engine: {engine!r} came, expected one of {', '.join(ENGINES)}")
     if engine == "acts":
+        from data_prep.simulate import acts_engine
+
         acts_engine.check()
     generators.check(generator, event_id)
 
@@ -156,6 +158,8 @@ def _follow(rng: np.random.Generator, first: Particles, apparatus: Apparatus) ->
 
 def _follow_with_acts(rng: np.random.Generator, first: Particles, apparatus: Apparatus) -> tuple[Particles, Tracks]:
     """As `_follow`, by Fatras; not every crossing is read out, as in our transport."""
+    from data_prep.simulate import acts_engine
+
     particles, tracks = acts_engine.follow(rng, first, apparatus.detector)
     seen = rng.random(len(tracks.module)) < apparatus.efficiency[apparatus.lookup.layer[tracks.module]]
     hits = {name: getattr(tracks, name)[seen] for name in ("particle", "module", "position", "momentum")}

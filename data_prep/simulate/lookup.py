@@ -87,7 +87,8 @@ def _map(envelope: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tuple[np.ndarray, ...]:
     shape: list[tuple[bool, int, int, float, float, int]] = []
-    lists: list[list[int]] = []
+    members, counts = [], []
+    total = 0
     for number in range(layer.max() + 1):
         rows = np.flatnonzero(layer == number)
         disc = abs(axes[rows[0], 2, 2]) > 0.5
@@ -100,18 +101,19 @@ def _layer_cells(corners: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> tu
         phi = np.arctan2(middle[:, 1], middle[:, 0])
         spread = np.angle(np.exp(1j * (np.arctan2(corners[rows, :, 1], corners[rows, :, 0]) - phi[:, None])))
         reach = np.abs(spread).max(axis=1) + _SLACK / np.maximum(radius.min(axis=1) - _SLACK, 5.0)
-        cells: list[list[int]] = [[] for _ in range(n_phi * n_second)]
         scale = n_phi / (2 * np.pi)
-        for row, mid, half, a, b in zip(rows, phi, reach, second.min(axis=1), second.max(axis=1), strict=True):
-            for i in range(int(np.floor((mid - half + np.pi) * scale)), int(np.floor((mid + half + np.pi) * scale)) + 1):
-                start, stop = int((a - _SLACK - low) / width), int((b + _SLACK - low) / width)
-                for j in range(max(0, start), min(n_second - 1, stop) + 1):
-                    cells[(i % n_phi) * n_second + j].append(int(row))
-        shape.append((bool(disc), n_phi, n_second, low, width, len(lists)))
-        lists.extend(cells)
-    offsets = np.concatenate([[0], np.cumsum([len(cell) for cell in lists])])
-    return (
-        *(np.array(column) for column in zip(*shape, strict=True)),
-        offsets,
-        np.concatenate([np.array(c, dtype=np.int64) for c in lists]),
-    )
+        turn = np.floor((phi[:, None] + reach[:, None] * [-1, 1] + np.pi) * scale).astype(np.int64)
+        span = ((np.stack([second.min(axis=1) - _SLACK, second.max(axis=1) + _SLACK], axis=1) - low) / width).astype(np.int64)
+        span = span.clip(0, n_second - 1)
+        # every module stands in a rectangle of cells, first..last in phi and along: all pairs (module, cell) at once
+        size = np.stack([turn[:, 1] - turn[:, 0] + 1, span[:, 1] - span[:, 0] + 1], axis=1)
+        module = np.repeat(np.arange(rows.size), size.prod(axis=1))
+        place = np.arange(module.size) - np.repeat(np.cumsum(size.prod(axis=1)) - size.prod(axis=1), size.prod(axis=1))
+        i, j = np.divmod(place, size[module, 1])
+        cell = (turn[module, 0] + i) % n_phi * n_second + span[module, 0] + j
+        members.append(rows[module[np.argsort(cell, kind="stable")]])
+        counts.append(np.bincount(cell, minlength=n_phi * n_second))
+        shape.append((bool(disc), n_phi, n_second, low, width, total))
+        total += n_phi * n_second
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
+    return (*(np.array(column) for column in zip(*shape, strict=True)), offsets, np.concatenate(members))

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.simulate import acts_engine, generators
+from data_prep.simulate import generators
 from data_prep.simulate.event import ENGINES, Apparatus, Event, check, simulate_event, trackml_apparatus
 from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
 
@@ -93,8 +93,11 @@ class Recipe:
 
     def told(self) -> dict[str, Any]:
         """What is kept beside the events, so that others are never mixed with them."""
-        engine = acts_engine.check() if self.engine == "acts" else self.engine
-        told = {"pileup": self.pileup, "phase": self.phase, "seed": self.seed, "engine": engine, "version": VERSION}
+        told = {"pileup": self.pileup, "phase": self.phase, "seed": self.seed, "engine": self.engine, "version": VERSION}
+        if self.engine == "acts":
+            from data_prep.simulate import acts_engine
+
+            told["engine"] = acts_engine.check()
         if self.detectors is not None or self.volumes:
             told["geometry"] = geometry_hash(self.apparatus().detector)
         return told | generators.recipe(self.generator)

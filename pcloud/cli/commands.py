@@ -78,7 +78,7 @@ def evaluate(given: Namespace) -> None:
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
     for row in report.get("stages", ()):
-        print(f"  score within reach after {row['stage']:12s} {row['score']:.4f}  ({row['count']:,.0f} per event)")
+        print(f"  score within reach after {row['stage']:12s} {row['score']:.4f}  ({row['made']:,.0f} per event)")
     for line in figures(report.get("figures", {})):
         print(line)
     _cost(report["seconds"], len(report["events"]["ids"]), report["peak_bytes"], report["device"], report["notes"])

@@ -136,7 +136,7 @@ def _score(model: Model, events: list[Event]) -> tuple[float, float]:
     """Mean score, and seconds per event."""
     start = time.perf_counter()
     rows = concatenate([infer(model, event, True, {}) for event in events])
-    return float(model.task.summarize(rows)["score"]), (time.perf_counter() - start) / len(events)  # type: ignore[operator]
+    return float(model.task.summarize(rows)["score"]), (time.perf_counter() - start) / len(events)
 
 
 def _check(model: Model, source: Input, events: list[Event], names: list[str]) -> None:

@@ -62,7 +62,7 @@ def stairs(finders: Mapping[str, Rows], *, note: str = "") -> Figure:
         panel = axes(made, 1, 1)[0][0]
         for number, (name, rows) in enumerate(finders.items()):
             table = pd.DataFrame([dict(row) for row in rows])
-            style = {"marker": MARKERS[number], "color": CYCLE[number], "ms": 3, "lw": 1, "label": name}
+            style: dict[str, Any] = {"marker": MARKERS[number], "color": CYCLE[number], "ms": 3, "lw": 1, "label": name}
             panel.errorbar(table["stage"], table["score"], table["error"].astype(float).fillna(0.0), **style)
         panel.set(xlabel="after", ylabel="TrackML score within reach")
         panel.grid(axis="y", lw=0.3, color="#cccccc")

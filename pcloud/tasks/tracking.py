@@ -63,7 +63,8 @@ class TrackFinding(nn.Module):
         """A row per hit: event_id, hit_id, track_id; with truth also particle_id (0 = noise), and weight where it has one."""
         output = tuple(part.detach() for part in output)
         bounds = cloud.offsets.tolist()
-        return hit_rows(cloud, [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)])
+        tracks = [self.finder.candidates(output, cloud.pos, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        return hit_rows(cloud, tracks)
 
     def summarize(self, rows: Rows) -> dict[str, float]:
         return track_figures(rows)
@@ -75,7 +76,7 @@ class TrackFinding(nn.Module):
         track = self.finder.candidates(output, cloud.pos, 0, cloud.points)
         tracks = Ceiling("tracks", official(track, particle, weight), time.perf_counter() - start, int(track.max(initial=-1)) + 1)
         graphs = self.finder.graphs(output) if isinstance(self.finder, Edges) else {}
-        reached = [Ceiling(name, within_edges(edges, particle, weight), math.nan, edges.shape[1]) for name, edges in graphs.items()]
+        reached = [Ceiling(name, within_edges(e, particle, weight), math.nan, e.shape[1]) for name, e in graphs.items()]
         return [*reached, tracks]
 
 

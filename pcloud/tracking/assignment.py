@@ -33,7 +33,9 @@ def _sink(heap: np.ndarray, size: int, at: int, value: np.ndarray) -> None:
 
 
 @compiled()
-def assign(names: np.ndarray, gains: np.ndarray, sizes: np.ndarray, totals: np.ndarray, taken: np.ndarray, cuts: Cuts) -> np.ndarray:
+def assign(
+    names: np.ndarray, gains: np.ndarray, sizes: np.ndarray, totals: np.ndarray, taken: np.ndarray, cuts: Cuts
+) -> np.ndarray:
     """Candidate numbers that are kept, likeliest first; their rows of names and sizes are cut down to the hits they keep.
 
     names, gains [candidates, most]; sizes, totals [candidates], size 0 = none; taken [places] bool is updated.

@@ -17,22 +17,22 @@ from pcloud.tracking.finding import Stages
 
 
 class Ceiling(NamedTuple):
-    """score: highest still within reach; seconds: of this stage, where it is timed alone (else nan); count of what it made."""
+    """score: highest still within reach; seconds: of this stage, where timed alone (else nan); made: how many it made."""
 
     stage: str
     score: float
     seconds: float
-    count: int
+    made: int
 
 
 def mean_ceilings(events: Sequence[Sequence[Ceiling]]) -> list[dict[str, Any]]:
-    """Means over events, a row per stage, for a report: stage, score, its standard error (None for one event), seconds, count."""
+    """Means over events, a row per stage, for a report: stage, score, its standard error (None for one event), seconds, made."""
     rows = []
     for same in zip(*events, strict=True):
         score = np.array([one.score for one in same])
         error = float(score.std(ddof=1) / np.sqrt(len(score))) if len(score) > 1 else None
-        seconds, count = (float(np.mean([getattr(one, name) for one in same])) for name in ("seconds", "count"))
-        rows.append({"stage": same[0].stage, "score": float(score.mean()), "error": error, "seconds": seconds, "count": count})
+        seconds, made = (float(np.mean([getattr(one, name) for one in same])) for name in ("seconds", "made"))
+        rows.append({"stage": same[0].stage, "score": float(score.mean()), "error": error, "seconds": seconds, "made": made})
     return rows
 
 
@@ -54,8 +54,8 @@ def official(track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> flo
 def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> list[Ceiling]:
     """Seeds, candidates and tracks, all passes taken together.
 
-    particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the candidates,
-    if one of them would be credited to it (more than half of both), and then with the weight that it holds.
+    particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the
+    candidates, if one of them would be credited to it (more than half of both), and then with the weight that it holds.
     """
     size = np.bincount(particle[particle >= 0])
     total = float(weight.sum())

@@ -122,8 +122,8 @@ def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
 def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
     """Follow a state outward from its hit on layer la.
 
-    on_layer [DEEPEST], on_first [DEEPEST + 1]: layers passed and where their names begin. Returns the number of names and of layers
-    kept, up to the last one that made the candidate likelier; kept_q, kept_p are the state there.
+    on_layer [DEEPEST], on_first [DEEPEST + 1]: layers passed and where their names begin. Returns the number of names and of
+    layers kept, up to the last one that made the candidate likelier; kept_q, kept_p are the state there.
     """
     discs = layers.forward if q[4] > 0 else layers.backward
     total = best = 0.0
@@ -141,7 +141,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         while nd < len(discs) and abs(layers.at[discs[nd]]) < far + 2.0:
             nd += 1
     missed = 0
-    turned, phi0 = 0.0, q[3]
+    phi0 = q[3]
     while depth < DEEPEST and n < MOST - 3:
         w = q[5] * q[8]
         db = to_radius(q, w, layers.at[layers.barrels[nb]]) if nb < len(layers.barrels) else NOT_REACHED
@@ -196,7 +196,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
 
 @compiled(fastmath=FAST)
 def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_layer, on_first, out, out_gain):
-    """Refit inward over the layers of a candidate; collects into out, outermost first, what each layer has. Returns their number."""
+    """Refit inward over the layers of a candidate; collects into out, outermost first, what each has. Returns their number."""
     for i in range(5):
         for j in range(5):
             p[i, j] = p[i, j] * 40.0 if i == j else 0.0
@@ -280,9 +280,10 @@ def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
 
 @compiled(fastmath=FAST)
 def follow(seed, layer_of, field, grid, layers, cuts, room):
-    """The candidate of one seed (three places), into room.out and room.out_gain innermost first: its number of hits, 0 if none, and total."""
+    """The candidate of one seed (three places), into room.out and room.out_gain, innermost first: number of hits and total."""
     q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
-    some, some_gain, out, out_gain, on_layer, on_first = room.some, room.some_gain, room.out, room.out_gain, room.on_layer, room.on_first
+    some, some_gain, on_layer, on_first = room.some, room.some_gain, room.on_layer, room.on_first
+    out, out_gain = room.out, room.out_gain
     a, b, c = seed[0], seed[1], seed[2]
     _start(field, grid, layers, cuts, a, b, c, q, p)
     if cuts.beam > 0:
@@ -302,7 +303,9 @@ def follow(seed, layer_of, field, grid, layers, cuts, room):
     n = _more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
     on_first[3] = n
     scatter(q, p, layers.matter[la], 1.0)
-    n, depth = _outward(field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p)
+    n, depth = _outward(
+        field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p
+    )
     total = some_gain[2]
     for i in range(3, n):
         total += some_gain[i]

@@ -15,6 +15,7 @@ from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import FAST
 from pcloud.tracking.seeding import ANGLE, BEAM, BEND, LOG_TWO_PI, columns_of, from_beam, part_of, push, rows_of
 from pcloud.tracking.settings import Cuts
+
 STEEPEST = 0.4  # rad between a displaced track and the line from the beam, at most
 
 
@@ -55,7 +56,8 @@ def free_seeds(
                     t = (zb - za) / length
                     if za - t * ra < cuts.z_low or za - t * ra > cuts.z_high:
                         continue
-                    seeds, count = _free_third(seeds, count, a, b, la, lb, dx / length, dy / length, length, t, grid, layers, links, cuts)
+                    ex, ey = dx / length, dy / length
+                    seeds, count = _free_third(seeds, count, a, b, la, lb, ex, ey, length, t, grid, layers, links, cuts)
     return seeds[:count]
 
 
@@ -123,7 +125,8 @@ def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, grid, layers, links
                 error += one * one
                 chi2 = dz * dz / error
                 # by chance: any hit of the stretch that the bend allows, by the length of an error along z or r
-                if chi2 > cuts.window**2 or -0.5 * (chi2 + math.log(error) + LOG_TWO_PI) - log_swing - grid.crowd[c] < cuts.seed_gain:
+                gain = -0.5 * (chi2 + math.log(error) + LOG_TWO_PI) - log_swing - grid.crowd[c]
+                if chi2 > cuts.window**2 or gain < cuts.seed_gain:
                     continue
                 if _impact(grid, a, ex, ey, w, base) > cuts.impact:
                     continue
@@ -199,7 +202,8 @@ def confirmed(
             continue
         seen = True
         far = (s + base) / whole
-        uu = (s * theta) ** 2 * (1 + far * far) + grid.uu[c] * (1 + s / base) ** 2 * (1 + far) ** 2 + grid.uu[b] * (s / base) ** 2 * far * far
+        uu = (s * theta) ** 2 * (1 + far * far)
+        uu += grid.uu[c] * (1 + s / base) ** 2 * (1 + far) ** 2 + grid.uu[b] * (s / base) ** 2 * far * far
         uu += (0.5 * s * (s + base) * w * cuts.field_slack * 2) ** 2 + (BEAM * s / before) ** 2 * cuts.beam
         vv = (s * theta * tilt) ** 2 * 2 + error_t2 * s * s
         vv += grid.vv[c] if not layers.disc[lc] else grid.vv[c] * t * t
@@ -212,21 +216,30 @@ def confirmed(
         uu = (uu if disc else uu / (cosine * cosine)) + eu * eu + (layers.turn[ld] * ev) ** 2
         vv = vv + ev * ev + (0.0 if disc else uu * t * t * sine * sine)
         slack = layers.thick[ld] / max(abs(t), 0.05) if disc else layers.thick[ld] / cosine
-        wide = cuts.window * math.sqrt(uu) + slack * abs(sine) * (1.0 if disc else 1.0)
+        wide = cuts.window * math.sqrt(uu) + slack * abs(sine)
         tall = cuts.window * math.sqrt(vv) + slack * (1.0 if disc else abs(t))
         c0, c1 = columns_of(grid, ld, v - tall, v + tall)
         phi = math.atan2(y, x)
         i0, i1 = rows_of(phi, min(wide / r, 1.0), grid.n_phi[ld])
         for row in range(i0, i1 + 1):
             cell = grid.first[ld] + row % grid.n_phi[ld] * grid.n_v[ld]
-            for h in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
-                if disc:
-                    step = (grid.z[h] - layers.at[ld]) / t
-                else:
-                    step = (grid.r[h] - r) / cosine
-                dx, dy = grid.x[h] - x - step * fx, grid.y[h] - y - step * fy
-                du = (dy * x - dx * y) / r
-                dv = (dx * x + dy * y) / r if disc else grid.z[h] - z - step * t
-                if du * du / uu + dv * dv / vv < limit:
-                    return True
+            first, last = grid.start[cell + c0], grid.start[cell + c1 + 1]
+            if _has_hit(grid, first, last, disc, layers.at[ld], x, y, z, r, fx, fy, t, cosine, uu, vv, limit):
+                return True
     return not seen
+
+
+@compiled(fastmath=FAST)
+def _has_hit(
+    grid: Grid, first: int, last: int, disc: bool, at: float, x: float, y: float, z: float, r: float, fx: float, fy: float,
+    t: float, cosine: float, uu: float, vv: float, limit: float,
+) -> bool:  # fmt: skip
+    """Whether one of the places first..last lies within the errors uu, vv of the line from (x, y, z) along (fx, fy, t)."""
+    for h in range(first, last):
+        step = (grid.z[h] - at) / t if disc else (grid.r[h] - r) / cosine
+        dx, dy = grid.x[h] - x - step * fx, grid.y[h] - y - step * fy
+        du = (dy * x - dx * y) / r
+        dv = (dx * x + dy * y) / r if disc else grid.z[h] - z - step * t
+        if du * du / uu + dv * dv / vv < limit:
+            return True
+    return False

@@ -62,7 +62,7 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> tup
     x, y, z = (np.ascontiguousarray(hits[name], dtype=np.float64) for name in "xyz")
     layer = layer_numbers(detector, hits["volume_id"], hits["layer_id"])
     layer[~(np.isfinite(x) & np.isfinite(y) & np.isfinite(z))] = -1
-    r, phi = np.hypot(x, y), np.arctan2(y, x)
+    phi = np.arctan2(y, x)
     ux, uy = -np.sin(phi), np.cos(phi)
     safe = layer.clip(0)
     uu, vv = layers.error_u[safe] ** 2, layers.error_v[safe] ** 2

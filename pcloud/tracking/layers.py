@@ -25,7 +25,7 @@ PIPE = 0.22  # mm of silicon before the first layer
 ERRORS = {8: (0.006, 0.0065), 7: (0.0156, 0.0095), 9: (0.0156, 0.0095), 13: (0.021, 0.33), 12: (0.019, 0.345), 14: (0.019, 0.345),
           17: (0.028, 3.15), 16: (0.028, 3.05), 18: (0.028, 3.05)}  # fmt: skip
 
-# Barrels publish u beside the true place by this (mm): the drift of charge is corrected twice. From the reading of a real event's cells.
+# Barrels publish u beside the true place by this (mm): the drift of charge is corrected twice. From a real event's cells.
 BESIDE = {8: 0.009, 13: -0.015, 17: -0.014}
 
 
@@ -86,7 +86,8 @@ def layers_of(detector: Table) -> Layers:
     rank = np.zeros(n, np.int64)
     for order in (barrels, forward, backward):
         rank[order] = np.arange(len(order))
-    return Layers(disc, *(np.ascontiguousarray(c) for c in columns), barrels, forward, backward, rank)
+    numbers = [np.ascontiguousarray(c) for c in columns]
+    return Layers._make([disc, *numbers, barrels, forward, backward, rank])
 
 
 def _corners(detector: Table, rows: np.ndarray) -> np.ndarray:
@@ -102,7 +103,7 @@ def _corners(detector: Table, rows: np.ndarray) -> np.ndarray:
 
 
 def next_layers(layers: Layers, *, bins: int = 32, z_reach: float = 150.0, margin: float = 8.0) -> np.ndarray:
-    """[2, layers, bins, 6] int64: the layers a straight line from near the origin meets first, and second, after each part of a layer.
+    """[2, layers, bins, 6] int64: the layers that a straight line from near the origin meets first, and second, after a part.
 
     Bins divide low..high of the layer; lines start at z in -z_reach..z_reach (mm); -1 fills up. Both steps list a layer that
     the line passes within ``margin`` (mm) of, because tracks bend.

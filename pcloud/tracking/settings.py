@@ -37,7 +37,8 @@ class Cuts(NamedTuple):
 
 BEAM_PASS = Cuts(
     beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=16.0, miss=2.5,
-    misses=2.0, double=0.5, inner=0.0, confirm=1.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=35.0, field_slack=0.03,
+    misses=2.0, double=0.5, inner=0.0, confirm=1.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=35.0,
+    field_slack=0.03,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
     beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, hits_min=5.0, accept=12.0, z_low=-300.0, z_high=300.0
@@ -48,7 +49,7 @@ FREE_PASS = BEAM_PASS._replace(
 class Settings:
     """All cuts of the finder."""
 
-    spot_share: float = 0.04  # of the first pass's tracks that may start outside of the range that is stretched into the beam spot
+    spot_share: float = 0.04  # of the first pass's tracks that may start outside of the range stretched into the beam spot
     spot_stretch: float = 1.6
     spot_slack: float = 10.0  # mm on each side
     spot_tracks: int = 30  # fewest tracks to measure the beam spot with
@@ -74,6 +75,7 @@ def changed(settings: Settings, cuts: Mapping[str, float]) -> Settings:
     for key, value in cuts.items():
         number, _, name = key.partition(".")
         if not (number.isdigit() and int(number) < len(passes) and name in Cuts._fields):
-            raise ValueError(f"cuts: {key!r} came; expected PASS.NAME with a pass below {len(passes)} and one of {', '.join(Cuts._fields)}")
+            known = ", ".join(Cuts._fields)
+            raise ValueError(f"cuts: {key!r} came; expected PASS.NAME with a pass below {len(passes)} and one of {known}")
         passes[int(number)] = passes[int(number)]._replace(**{name: float(value)})
     return replace(settings, passes=tuple(passes))

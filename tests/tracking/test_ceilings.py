@@ -27,11 +27,11 @@ def test_each_stage_by_hand() -> None:
     second = found([[4, 5, 6]], [[4, 5], [8, 9, 10]])
     track = np.array([0, 0, 0, -1, 0, 1, 1, 1, 2, 2, 2, -1])
     hits, seeds, candidates, tracks = ceilings(Stages([first, second], [1.0, 2.0]), track, PARTICLE, WEIGHT)
-    assert (hits.score, hits.count) == (1.0, 12)
-    assert (seeds.score, seeds.count) == (1.0, 3)
+    assert (hits.score, hits.made) == (1.0, 12)
+    assert (seeds.score, seeds.made) == (1.0, 3)
     np.testing.assert_allclose(candidates.score, 0.5)  # hits 0, 1, 2 of particle 0
     np.testing.assert_allclose(tracks.score, 0.5 + 0.3)  # and hits 5, 6, 7 of particle 1
-    assert (tracks.seconds, tracks.count) == (3.0, 3)
+    assert (tracks.seconds, tracks.made) == (3.0, 3)
 
 
 def test_edges_within_particles_are_followed_and_no_other() -> None:
@@ -47,6 +47,6 @@ def test_the_truth_scores_one() -> None:
 def test_means_over_events() -> None:
     rows = mean_ceilings([[Ceiling("tracks", 0.4, 1.0, 10)], [Ceiling("tracks", 0.6, 3.0, 20)]])
     (row,) = rows
-    assert row["stage"] == "tracks" and row["seconds"] == 2 and row["count"] == 15
+    assert row["stage"] == "tracks" and row["seconds"] == 2 and row["made"] == 15
     np.testing.assert_allclose([row["score"], row["error"]], [0.5, 0.1])
     assert mean_ceilings([[Ceiling("tracks", 0.4, 1.0, 10)]])[0]["error"] is None
