@@ -1,6 +1,6 @@
 """The solenoid of the TrackML detector: a cylindrical current sheet whose axis runs beside the beam.
 
-Call `solenoid(r, z)` for the field about its own axis, `field_table()` for the grid that `field_at` reads in compiled code.
+Call `solenoid(r, z)` for the field about its own axis, `field_table()` for the grid that compiled `field_at` interpolates.
 """
 
 from __future__ import annotations

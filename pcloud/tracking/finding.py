@@ -45,9 +45,9 @@ def find_tracks(
 ) -> NDArray[np.int64]:
     """Track id of every hit, 0, 1, ... with the surest track first; -1 for hits on no track.
 
-    hits: columns x, y, z (mm), volume_id, layer_id and, if at hand, module_id (used for the direction of strips in discs, where
-    the hit does lie on that module). threads: torch's number of threads if None; the answer does not depend on it. stages:
-    filled if given.
+    hits: columns x, y, z (mm), volume_id, layer_id and, if at hand, module_id (used for the directions of u and v, where
+    the hit does lie on that module). threads: torch's number of threads if None; the answer does
+    not depend on it. stages: filled if given.
     """
     columns = {name: np.asarray(hits[name]) for name in ("x", "y", "z", "volume_id", "layer_id", "module_id") if name in hits}
     threads = torch.get_num_threads() if threads is None else threads
@@ -76,7 +76,7 @@ def find_tracks(
 
 
 def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[float, float] | None:
-    """Range in z (mm) where tracks start, by straight lines through first and fourth hits of stiff ones; None if few."""
+    """Range in z (mm) where tracks start, by the first and the fourth hit of stiff ones; None if they are few."""
     kept = Candidates(*(column[kept.sizes >= 4] for column in kept))
     first, later = kept.names[:, 0], kept.names[:, 3]
     step = points.r[later] - points.r[first]
@@ -91,7 +91,7 @@ def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[floa
 
 
 def _solenoid(in_place: bool, settings: Settings) -> Field:
-    """The field; where modules are out of place, how the detector is turned is not known: its axis is put on the beam."""
+    """The field; where modules are not in their places nobody knows how the detector is turned: its axis is put on the beam."""
     if in_place:
         return Field(field_table(), 0.0, 0.0, 0.0)
     return Field(field_table(), AXIS_X, AXIS_Y, settings.loose)

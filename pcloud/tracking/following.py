@@ -12,15 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
+from pcloud.tracking.inward import DEEPEST, MOST, back, inward, more, radius_after, to_hit
 from pcloud.tracking.layers import PIPE
-from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, move, place, scatter, to_radius, way
+from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, move, place, scatter, to_radius
 from pcloud.tracking.seeding import BEAM
 from pcloud.tracking.window import likeliest, take
-
-MOST = 32  # hits of a candidate
-ON_LAYER = 3  # hits of one layer
-WITHIN = 0.4  # mm of silicon between two hits of a layer
-DEEPEST = 24  # layers of a candidate, empty ones included
 
 
 class Room(NamedTuple):
@@ -82,43 +78,6 @@ def _start(field, grid, layers, cuts, a, b, c, q, p):
 
 
 @compiled(fastmath=FAST)
-def _to_hit(field, grid, layers, a, h, q, p, work):
-    """Bring the state to the surface that a hit is on."""
-    disc = layers.disc[a]
-    at = grid.z[h] if disc else grid.r[h]
-    d = way(q, disc, at)
-    if d == NOT_REACHED:
-        return False
-    return move(field, q, p, disc, at, d, work) != NOT_REACHED
-
-
-@compiled(fastmath=FAST)
-def _radius_after(q, d):
-    turn = 0.5 * d * q[5] * q[8]
-    x, y = q[0] + d * (q[6] - turn * q[7]), q[1] + d * (q[7] + turn * q[6])
-    return math.sqrt(x * x + y * y)
-
-
-@compiled(fastmath=FAST)
-def _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
-    """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
-    first, second = names[n - 1], -1
-    scatter(q, p, WITHIN, 1.0)
-    for _ in range(ON_LAYER - 1):
-        if n >= MOST:
-            break
-        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, first, second, found)
-        if h < 0 or gain < cuts.double:
-            break
-        names[n], gains[n] = h, gain
-        n += 1
-        second = h
-        if learn:
-            take(grid, layers.disc[a], h, q, p, work)
-    return n
-
-
-@compiled(fastmath=FAST)
 def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
     """Follow a state outward from its hit on layer la.
 
@@ -157,7 +116,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
             nd += 1
             if d < -5.0:
                 continue
-            v = _radius_after(q, d)
+            v = radius_after(q, d)
         margin = 6.0 + 0.03 * abs(d)
         if v < layers.low[a] - margin or v > layers.high[a] + margin:
             continue
@@ -176,7 +135,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
             names[n], gains[n] = h, gain
             n += 1
             take(grid, layers.disc[a], h, q, p, work)
-            m = _more(grid, layers, cuts, a, q, p, work, found, names, gains, n, True)
+            m = more(grid, layers, cuts, a, q, p, work, found, names, gains, n, True)
             for i in range(n - 1, m):
                 total += gains[i]
             n = m
@@ -195,95 +154,20 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
 
 
 @compiled(fastmath=FAST)
-def _back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_layer, on_first, out, out_gain):
-    """Refit inward over the layers of a candidate; collects into out, outermost first, what each has. Returns their number."""
-    for i in range(5):
-        for j in range(5):
-            p[i, j] = p[i, j] * 40.0 if i == j else 0.0
-    m = 0
-    for k in range(depth - 1, -1, -1):
-        a, i0, i1 = on_layer[k], on_first[k], on_first[k + 1]
-        if k < depth - 1:
-            scatter(q, p, layers.matter[a], -1.0)
-        if i1 > i0:
-            if not _to_hit(field, grid, layers, a, names[i0], q, p, work):
-                return -1
-            take(grid, layers.disc[a], names[i0], q, p, work)
-            for i in range(i0, i1):
-                out[m], out_gain[m] = names[i], gains[i]
-                m += 1
-                if i > i0:
-                    take(grid, layers.disc[a], names[i], q, p, work)
-            if i1 == i0 + 1 and m < MOST and k < depth - 1:
-                m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m, True)
-        else:
-            d = way(q, layers.disc[a], layers.at[a])
-            if d == NOT_REACHED or move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
-                continue
-            h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
-            if h >= 0 and gain > cuts.inner and m < MOST - 3:
-                out[m], out_gain[m] = h, gain
-                take(grid, layers.disc[a], h, q, p, work)
-                m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
-    return m
-
-
-@compiled(fastmath=FAST)
-def _inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
-    """Go on inward from the innermost hit on layer la for hits that the seed passed over."""
-    discs = layers.forward if q[4] > 0 else layers.backward
-    r, far = math.sqrt(q[0] * q[0] + q[1] * q[1]), abs(q[2])
-    nb, nd = len(layers.barrels) - 1, len(discs) - 1
-    if layers.disc[la]:
-        nd = layers.rank[la] - 1
-        while nb >= 0 and layers.at[layers.barrels[nb]] > r - 1.0:
-            nb -= 1
-    else:
-        nb = layers.rank[la] - 1
-        while nd >= 0 and abs(layers.at[discs[nd]]) > far - 2.0:
-            nd -= 1
-    scatter(q, p, layers.matter[la], -1.0)
-    missed = 0
-    while (nb >= 0 or nd >= 0) and m < MOST - 3 and missed < 2:
-        db = to_radius(q, q[5] * q[8], layers.at[layers.barrels[nb]]) if nb >= 0 else NOT_REACHED
-        dd = (layers.at[discs[nd]] - q[2]) / q[4] if nd >= 0 and q[4] != 0 else NOT_REACHED
-        if db == NOT_REACHED and dd == NOT_REACHED:
-            break
-        if db != NOT_REACHED and (dd == NOT_REACHED or db > dd):
-            a, d = layers.barrels[nb], db
-            nb -= 1
-            v = q[2] + q[4] * d
-        else:
-            a, d = discs[nd], dd
-            nd -= 1
-            if d > 5.0:
-                continue
-            v = _radius_after(q, d)
-        if d > 5.0 or d < -1500.0:
-            break
-        margin = 6.0 + 0.03 * abs(d)
-        if v < layers.low[a] - margin or v > layers.high[a] + margin:
-            continue
-        if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
-            continue
-        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
-        if h >= 0 and gain > cuts.inner:
-            out[m], out_gain[m] = h, gain
-            take(grid, layers.disc[a], h, q, p, work)
-            m = _more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
-            missed = 0
-        else:
-            missed += 1
-        scatter(q, p, layers.matter[a], -1.0)
-    return m
-
-
-@compiled(fastmath=FAST)
 def follow(seed, layer_of, field, grid, layers, cuts, room):
-    """The candidate of one seed (three places), into room.out and room.out_gain, innermost first: number of hits and total."""
+    """The candidate of one seed (three places) into room.out and room.out_gain, innermost first.
+
+    Returns its number of hits, 0 if there is none, and its log likelihood ratio.
+    """
     q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
-    some, some_gain, on_layer, on_first = room.some, room.some_gain, room.on_layer, room.on_first
-    out, out_gain = room.out, room.out_gain
+    some, some_gain, out, out_gain, on_layer, on_first = (
+        room.some,
+        room.some_gain,
+        room.out,
+        room.out_gain,
+        room.on_layer,
+        room.on_first,
+    )
     a, b, c = seed[0], seed[1], seed[2]
     _start(field, grid, layers, cuts, a, b, c, q, p)
     if cuts.beam > 0:
@@ -291,7 +175,7 @@ def follow(seed, layer_of, field, grid, layers, cuts, room):
     for i in range(3):
         h = seed[i]
         la = layer_of[h]
-        if not _to_hit(field, grid, layers, la, h, q, p, work):
+        if not to_hit(field, grid, layers, la, h, q, p, work):
             return 0, 0.0
         some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
         on_layer[i], on_first[i] = la, i
@@ -300,7 +184,7 @@ def follow(seed, layer_of, field, grid, layers, cuts, room):
     if not some_gain[2] > cuts.seed_gain:
         return 0, 0.0
     la = layer_of[c]
-    n = _more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
+    n = more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
     on_first[3] = n
     scatter(q, p, layers.matter[la], 1.0)
     n, depth = _outward(
@@ -311,10 +195,10 @@ def follow(seed, layer_of, field, grid, layers, cuts, room):
         total += some_gain[i]
     if n + 1 < cuts.hits_min or total < cuts.accept - 4.0:
         return 0, 0.0
-    m = _back(field, grid, layers, cuts, kept_q, kept_p, work, found, some, some_gain, depth, on_layer, on_first, out, out_gain)
+    m = back(field, grid, layers, cuts, kept_q, kept_p, work, found, some, some_gain, depth, on_layer, on_first, out, out_gain)
     if m < 0:
         return 0, 0.0
-    m = _inward(field, grid, layers, cuts, layer_of[a], kept_q, kept_p, work, found, out, out_gain, m)
+    m = inward(field, grid, layers, cuts, layer_of[a], kept_q, kept_p, work, found, out, out_gain, m)
     total = 0.0
     for i in range(m):
         if out[i] == a or out[i] == b:

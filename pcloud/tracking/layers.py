@@ -86,8 +86,7 @@ def layers_of(detector: Table) -> Layers:
     rank = np.zeros(n, np.int64)
     for order in (barrels, forward, backward):
         rank[order] = np.arange(len(order))
-    numbers = [np.ascontiguousarray(c) for c in columns]
-    return Layers._make([disc, *numbers, barrels, forward, backward, rank])
+    return Layers(disc, *(np.ascontiguousarray(c) for c in columns), barrels, forward, backward, rank)
 
 
 def _corners(detector: Table, rows: np.ndarray) -> np.ndarray:
@@ -103,7 +102,7 @@ def _corners(detector: Table, rows: np.ndarray) -> np.ndarray:
 
 
 def next_layers(layers: Layers, *, bins: int = 32, z_reach: float = 150.0, margin: float = 8.0) -> np.ndarray:
-    """[2, layers, bins, 6] int64: the layers that a straight line from near the origin meets first, and second, after a part.
+    """[2, layers, bins, 6] int64: layers that a line from near the origin meets first, and second, after each part of a layer.
 
     Bins divide low..high of the layer; lines start at z in -z_reach..z_reach (mm); -1 fills up. Both steps list a layer that
     the line passes within ``margin`` (mm) of, because tracks bend.

@@ -1,7 +1,7 @@
 """How a track moves: the state of a track, its way to the next surface in the field, and how its errors grow on that way.
 
-Compiled. A state is ten numbers: x, y, z (mm), azimuth phi of its direction, t = dz/ds, k = charge / pT (1/GeV), where s
-is the way in the transverse plane; then cos phi, sin phi and the two terms of the field at this place, g and e, with which
+Compiled functions. A state is ten numbers: x, y, z (mm), azimuth phi of the direction, t = dz/ds, k = charge / pT (1/GeV), where
+s is the way in the transverse plane; then cos phi, sin phi and the two terms of the field at this place, g and e, with which
 
     dphi/ds = k g,   dt/ds = k e,   g = C (t B_along - B_z),   e = C (1 + t^2) B_across.
 
@@ -201,7 +201,7 @@ def move(field: Field, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: f
 
 @compiled(fastmath=FAST)
 def scatter(q: np.ndarray, p: np.ndarray, matter: float, forth: float) -> None:
-    """Cross matter (mm of silicon): directions scatter after Highland, momentum is lost as by a pion; forth: -1 on the way back.
+    """Cross matter (mm of silicon): directions scatter after Highland, momentum is lost as by a pion; forth is -1 going back.
 
     As in the official simulation the crossing angle does not matter.
     """

@@ -53,9 +53,7 @@ def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, fi
     cuts_at = np.concatenate([[0], np.cumsum(np.bincount(wedge, minlength=WEDGES))])
 
     def work(part: int) -> tuple[np.ndarray, ...]:
-        ends = cuts_at[part], cuts_at[part + 1]
-        found: tuple[np.ndarray, ...] = search(*ends, starts, layer_of, field, grid, layers, links, cuts, room())
-        return found
+        return search(cuts_at[part], cuts_at[part + 1], starts, layer_of, field, grid, layers, links, cuts, room())
 
     parts = _run(work, list(range(WEDGES)), threads)
     seeds, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))

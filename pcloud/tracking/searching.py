@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
-from pcloud.tracking.following import MOST, follow
-from pcloud.tracking.free_seeding import confirmed, free_seeds
+from pcloud.tracking.confirming import confirmed
+from pcloud.tracking.following import follow
+from pcloud.tracking.free_seeding import free_seeds
+from pcloud.tracking.inward import MOST
 from pcloud.tracking.seeding import beam_seeds
 
 

@@ -36,8 +36,8 @@ class Cuts(NamedTuple):
 
 
 BEAM_PASS = Cuts(
-    beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=16.0, miss=2.5,
-    misses=2.0, double=0.5, inner=0.0, confirm=1.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=35.0,
+    beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=25.0, miss=2.5,
+    misses=2.0, double=0.5, inner=0.0, confirm=1.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
     field_slack=0.03,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
@@ -56,7 +56,7 @@ class Settings:
     loose: float = 0.1  # T, error of the sideways field 2 m from the middle where the detector is turned by an angle not known
 
     passes: tuple[Cuts, ...] = (
-        BEAM_PASS._replace(pt_min=1.0, start_r=45.0),
+        BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0),
         BEAM_PASS,
         BEAM_PASS._replace(pt_min=0.14, hits_min=5.0, accept=14.0, accept_hit=2.0),
         BEAM_PASS._replace(pt_min=0.14, confirm=0.0, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5),

@@ -69,7 +69,7 @@ def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: flo
 def likeliest(
     grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
 ) -> tuple[int, float]:
-    """Place in the grid and log likelihood ratio of the likeliest hit on layer a near the state, which is on it or on one.
+    """Place and log likelihood ratio of the likeliest hit on layer a near the state, which is on it or at a hit of it.
 
     gate: largest chi2; skip, skip2: places to pass over; found [2] receives the second best: place, ratio.
     """
