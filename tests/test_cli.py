@@ -57,19 +57,19 @@ def test_light_verbs_import_nothing_heavy_and_answer_in_a_second(
         "inspect model": ["inspect", untrained],
         "inspect raw": ["inspect", raw_events],
     }[what]
-    # A second on an idle machine; on a slow one half as much again as the libraries it stands on take alone, in turn. The code is
-    # slow only if it is slow every time.
-    best, libraries = 60.0, 60.0
-    for _ in range(5):
+    best = 60.0
+    for _ in range(
+        5
+    ):  # the machine may be busy: processor time counts, and the code is slow only if it is slow every time
         before = _spent()
-        subprocess.run([sys.executable, "-c", "import pandas, scipy.special"], check=True)
-        between = _spent()
-        done = subprocess.run([sys.executable, "-c", LIGHT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True)
-        libraries, best = min(libraries, between - before), min(best, _spent() - between)
+        done = subprocess.run(
+            [sys.executable, "-c", LIGHT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+        )
+        best = min(best, _spent() - before)
         assert done.returncode == 0, done.stderr
         if best <= 1:
             break
-    assert best <= max(1.0, 1.5 * libraries), f"{best:.2f} s, its libraries alone {libraries:.2f} s"
+    assert best <= 1, f"{best:.2f} s"
 
 
 def _spent() -> float:
