@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -39,10 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse(arguments)
     written = next((place for name in ("out", "store", "run") if (place := getattr(parsed, name, None))), None)
     # Importing makes objects by the hundred thousand that stay: looking through them took a third of a verb.
-    atexit.register(gc.freeze)
+    atexit.register(_leave_at_once)
     thresholds = gc.get_threshold()
     gc.set_threshold(100_000)
     try:
         return errors.guard(parsed.verb, lambda: getattr(commands, parsed.verb)(parsed), written)
     finally:
         gc.set_threshold(*thresholds)
+
+
+def _leave_at_once() -> None:
+    """At exit, where no torch came in, don't look for cycles; extensions that come with torch report what is not collected."""
+    if "torch" not in sys.modules:
+        gc.freeze()
