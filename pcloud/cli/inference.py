@@ -18,7 +18,7 @@ from pcloud.cli.sources import Input
 from pcloud.data.event import Event, to_cloud
 from pcloud.data.schema import VERSION
 from pcloud.pretrained import Model
-from pcloud.tasks import Rows, TrackFollowing
+from pcloud.tasks import Rows, TrackFollowing, TripletFinding
 
 Seconds = dict[str, float]
 
@@ -26,7 +26,7 @@ Seconds = dict[str, float]
 def check_input(model: Model, source: Input, allow_geometry: bool = False) -> list[str]:
     """ValueError where the model cannot read these events; otherwise what must be noted beside its figures."""
     card = model.card
-    if isinstance(model.task, TrackFollowing):
+    if isinstance(model.task, TrackFollowing | TripletFinding):
         _follow_in(model.task, source)
     if card.schema != VERSION:
         raise ValueError(
@@ -50,8 +50,8 @@ def check_input(model: Model, source: Input, allow_geometry: bool = False) -> li
     return [f"another detector, as allowed: {words}"]
 
 
-def _follow_in(task: TrackFollowing, source: Input) -> None:
-    """Tell a finder that reads no geometry off its training which detector these events come from."""
+def _follow_in(task: TrackFollowing | TripletFinding, source: Input) -> None:
+    """Tell a finder that walks from layer to layer which detector these events come from."""
     if source.detector is not None:
         task.use_detector(source.detector)
     elif source.geometry is not None:

@@ -29,6 +29,7 @@ Ranges = Mapping[str, tuple[float, float]]
 VARIED: dict[str, dict[str, tuple[float, float]]] = {
     "following": {f"{number}.accept": (5.0, 25.0) for number in range(5)},
     "tracking": {"threshold": (0.05, 0.95)},
+    "triplets": {"threshold": (0.2, 0.8), "worth": (0.5, 8.0)},
 }
 
 

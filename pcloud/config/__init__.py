@@ -78,6 +78,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
     Raises FileNotFoundError, or ValueError with one line: file, key, what came, what was expected.
     """
+    from pcloud.tasks import UNTRAINED
     from pcloud.train import TrainOptions
 
     path = Path(path)
@@ -90,7 +91,7 @@ def read(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         if not isinstance(raw.setdefault(section, {}), dict):
             raise ValueError(f"{where}: {section}: {raw[section]!r} came, keys and values expected")
     task, encoder = check_model(raw["task"], raw["encoder"], where)
-    if not encoder:
+    if task["name"] in UNTRAINED:
         raise ValueError(f"{where}: task.name: {task['name']!r} came, which has nothing to train; predict with it as it is")
     try:
         data = DataOptions(**check(DataOptions, raw["data"], f"{where}: data"))
@@ -109,11 +110,11 @@ def read_data(path: str | Path) -> DataOptions:
 def check_model(task: Options, encoder: Options, where: str) -> tuple[Options, Options]:
     """The two sections that make a model, checked against the classes they name, defaults filled in."""
     from pcloud.encoders import ENCODERS
-    from pcloud.tasks import TASKS, UNTRAINED
+    from pcloud.tasks import TASKS, WHOLE
 
-    if not encoder and task.get("name") in UNTRAINED:
+    if not encoder and task.get("name") in WHOLE:
         rest = {key: value for key, value in task.items() if key != "name"}
-        return {"name": task["name"], **check(UNTRAINED[task["name"]], rest, f"{where}: task")}, {}
+        return {"name": task["name"], **check(WHOLE[task["name"]], rest, f"{where}: task")}, {}
     checked = []
     for section, options, builtin, given in (
         ("task", task, TASKS, "encoder"),
@@ -132,10 +133,10 @@ def check_model(task: Options, encoder: Options, where: str) -> tuple[Options, O
 def build(task: Options, encoder: Options, in_channels: int, moments: Moments | None = None) -> nn.Module:
     """The task on its encoder, untrained, from two checked sections; ``moments``: mean and width [channels] of the features."""
     from pcloud.encoders import ENCODERS
-    from pcloud.tasks import TASKS, UNTRAINED
+    from pcloud.tasks import TASKS, WHOLE
 
     if not encoder:
-        return cast("nn.Module", UNTRAINED[task["name"]](**{key: value for key, value in task.items() if key != "name"}))
+        return cast("nn.Module", WHOLE[task["name"]](**{key: value for key, value in task.items() if key != "name"}))
     chosen = find("encoder", encoder["name"], ENCODERS, "encoder.name")
     backbone = chosen(in_channels=in_channels, **{key: value for key, value in encoder.items() if key != "name"})
     if moments is not None:

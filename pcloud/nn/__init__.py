@@ -10,6 +10,7 @@ from pcloud.nn.edge_conv import EdgeConv
 from pcloud.nn.edge_kernel import EdgeKernel
 from pcloud.nn.gravnet import GravNet
 from pcloud.nn.interaction import Interaction
+from pcloud.nn.line_graph import LineGraph
 from pcloud.nn.mlp import MLP
 from pcloud.nn.neighbor_attention import NeighborAttention
 from pcloud.nn.pair_mlp import PairMLP
@@ -22,6 +23,7 @@ __all__ = [
     "EdgeKernel",
     "GravNet",
     "Interaction",
+    "LineGraph",
     "NeighborAttention",
     "PairMLP",
     "Standardize",

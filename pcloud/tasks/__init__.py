@@ -8,8 +8,10 @@ from __future__ import annotations
 from pcloud.tasks.following import TrackFollowing
 from pcloud.tasks.protocol import Rows, Task, concatenate
 from pcloud.tasks.tracking import TrackFinding
+from pcloud.tasks.triplets import TripletFinding
 
+UNTRAINED = {"following"}  # with nothing to train
 TASKS = {"tracking": TrackFinding}
-UNTRAINED = {"following": TrackFollowing}  # built without an encoder: a model of its own, with nothing to train
+WHOLE = {"following": TrackFollowing, "triplets": TripletFinding}  # built without an encoder: a model of their own
 
-__all__ = ["TASKS", "UNTRAINED", "Rows", "Task", "TrackFinding", "TrackFollowing", "concatenate"]
+__all__ = ["TASKS", "UNTRAINED", "WHOLE", "Rows", "Task", "TrackFinding", "TrackFollowing", "TripletFinding", "concatenate"]

@@ -42,20 +42,20 @@ class TrackFollowing(nn.Module):
 
     def tabulate(self, output: tuple[Tensor, ...], cloud: PointCloud) -> Rows:
         """A row per hit, as of `TrackFinding`."""
-        return hit_rows(cloud, [find_tracks(hits, self.detector, self.settings) for hits in _events(cloud)])
+        return hit_rows(cloud, [find_tracks(hits, self.detector, self.settings) for hits in events_of(cloud)])
 
     def summarize(self, rows: Rows) -> dict[str, float]:
         return track_figures(rows)
 
     def ceilings(self, output: tuple[Tensor, ...], cloud: PointCloud) -> list[Ceiling]:
         """Of one event with truth: the highest score that each stage leaves within reach, and its seconds."""
-        (hits,) = _events(cloud)
+        (hits,) = events_of(cloud)
         stages = Stages()
         track = find_tracks(hits, self.detector, self.settings, stages=stages)
         return ceilings(stages, track, cloud.particle_of_point.cpu().numpy(), cloud.point_truth["weight"].cpu().numpy())
 
 
-def _events(cloud: PointCloud) -> list[dict[str, np.ndarray]]:
+def events_of(cloud: PointCloud) -> list[dict[str, np.ndarray]]:
     """The columns that the finder reads, event by event. ValueError where one is missing."""
     if lack := [name for name in COLUMNS[:2] if name not in cloud.point]:
         raise ValueError(f"point column {lack[0]} is missing: following tracks needs to know the layer of each hit")

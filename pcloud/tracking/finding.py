@@ -51,7 +51,7 @@ def find_tracks(
     """
     columns = {name: np.asarray(hits[name]) for name in ("x", "y", "z", "volume_id", "layer_id", "module_id") if name in hits}
     threads = torch.get_num_threads() if threads is None else threads
-    layers, links = _geometry(detector)
+    layers, links = geometry_of(detector)
     points, true = prepare(columns, detector, layers)
     solenoid = _solenoid(true > 0.5, settings)
     track = np.full(len(points.x), -1, np.int64)
@@ -97,7 +97,7 @@ def _solenoid(in_place: bool, settings: Settings) -> Field:
     return Field(field_table(), AXIS_X, AXIS_Y, settings.loose)
 
 
-def _geometry(detector: Table) -> tuple[Layers, np.ndarray]:
+def geometry_of(detector: Table) -> tuple[Layers, np.ndarray]:
     """Layers of a detector and the links between them, kept between calls."""
     if _last and _last[0][0] is detector:
         return _last[0][1]

@@ -47,20 +47,30 @@ def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, fi
     """Tracks among the free hits (rows of Hits)."""
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
-    starts = np.flatnonzero(grid.r < cuts.start_r)
-    wedge = ((grid.phi[starts] + np.pi) * (WEDGES / (2 * np.pi))).astype(np.int64).clip(0, WEDGES - 1)
-    starts = starts[np.lexsort((grid.r[starts], wedge))]
-    cuts_at = np.concatenate([[0], np.cumsum(np.bincount(wedge, minlength=WEDGES))])
 
-    def work(part: int) -> tuple[np.ndarray, ...]:
-        return search(cuts_at[part], cuts_at[part + 1], starts, layer_of, field, grid, layers, links, cuts, room())
+    def work(first: int, last: int, starts: np.ndarray) -> tuple[np.ndarray, ...]:
+        return search(first, last, starts, layer_of, field, grid, layers, links, cuts, room())
 
-    parts = _run(work, list(range(WEDGES)), threads)
-    seeds, *columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    seeds, *columns = in_wedges(grid, cuts, threads, work)
     everything = Candidates(*columns)
     mine = Candidates(*(column.copy() for column in everything))
     kept = assign(*mine, np.zeros(len(grid.row), bool), cuts)
     return Found(grid.row[seeds], _named(everything, grid), _named(Candidates(*(column[kept] for column in mine)), grid))
+
+
+def in_wedges(
+    grid: Grid, cuts: Cuts, threads: int, work: Callable[[int, int, np.ndarray], tuple[np.ndarray, ...]]
+) -> list[np.ndarray]:
+    """What ``work(first, last, starts)`` says of starts[first:last], for all wedges in phi, put together column by column.
+
+    starts: places in the grid where tracks may begin.
+    """
+    starts = np.flatnonzero(grid.r < cuts.start_r)
+    wedge = ((grid.phi[starts] + np.pi) * (WEDGES / (2 * np.pi))).astype(np.int64).clip(0, WEDGES - 1)
+    starts = starts[np.lexsort((grid.r[starts], wedge))]
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(wedge, minlength=WEDGES))])
+    parts = _run(lambda part: work(bounds[part], bounds[part + 1], starts), list(range(WEDGES)), threads)
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _named(candidates: Candidates, grid: Grid) -> Candidates:

@@ -37,7 +37,7 @@ def part_of(layers: Layers, a: int, v: float, bins: int) -> int:
 
 
 @compiled(fastmath=FAST)
-def _arc(r: float, w: float) -> float:
+def arc_of(r: float, w: float) -> float:
     """Way along a circle of curvature w through the origin to the radius r."""
     x = min(0.25 * w * w * r * r, 1.0)
     if x < 0.05:
@@ -137,17 +137,17 @@ def beam_seeds(
                     w = 2 * (grid.x[a] * dy - grid.y[a] * dx) / (ra * rb * math.sqrt(dx * dx + dy * dy))
                     if abs(w) > w_max:
                         continue
-                    sa, sb = _arc(ra, w), _arc(rb, w)
+                    sa, sb = arc_of(ra, w), arc_of(rb, w)
                     t = (zb - za) / (sb - sa)
                     z0 = za - t * sa
                     if z0 < cuts.z_low or z0 > cuts.z_high:
                         continue
-                    seeds, count = _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
+                    seeds, count = third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
     return seeds[:count]
 
 
 @compiled(fastmath=FAST)
-def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
+def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
     """Add the seeds that a pair on a circle through the beam line makes with hits of the next layers."""
     bins, steps = links.shape[2], 1 + int(cuts.first_step)
     ra, rb, za, zb = grid.r[a], grid.r[b], grid.z[a], grid.z[b]
@@ -171,7 +171,7 @@ def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
             rc = layers.at[lc]
             if abs(w) * rc > 1.99:
                 continue
-            sc = _arc(rc, w)
+            sc = arc_of(rc, w)
             v = za + t * (sc - sa)
         if v < layers.low[lc] - 5 or v > layers.high[lc] + 5 or rc < rb:
             continue
@@ -209,7 +209,7 @@ def _third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
                 else:
                     r = grid.r[c]
                     du = rc * _wrapped(_wrapped(grid.phi[c] - phi0) - _turned(r, w))
-                    dv = grid.z[c] - za - t * (_arc(r, w) - sa)
+                    dv = grid.z[c] - za - t * (arc_of(r, w) - sa)
                 chi2 = du * du * inv_u + dv * dv * inv_v
                 if chi2 < cuts.window**2 and -chi2 - 2 * grid.crowd[c] > least and grid.r[c] > rb + 0.3:
                     seeds = push(seeds, count, a, b, c)

@@ -68,6 +68,14 @@ class Settings:
 
 DEFAULT = Settings()
 
+# The graphs of the learned finder: what a triplet of hits may look like, pass by pass.
+_GRAPH = BEAM_PASS._replace(start_r=5000.0, confirm=0.0)
+GRAPHS = (
+    _GRAPH._replace(pt_min=0.25, window=4.0),
+    _GRAPH._replace(pt_min=0.14, window=6.0),
+    _GRAPH._replace(beam=0.0, pt_min=0.16, window=4.0, seed_gain=0.75, impact=80.0, z_low=-300.0, z_high=300.0),
+)
+
 
 def changed(settings: Settings, cuts: Mapping[str, float]) -> Settings:
     """The settings with some cuts in place of theirs: "PASS.NAME" -> value. ValueError names what there is no such cut of."""

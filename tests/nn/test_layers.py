@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pcloud.neighbors import Neighbors, knn
-from pcloud.nn import MLP, EdgeConv, EdgeKernel, GravNet, Interaction, PairMLP, Standardize
+from pcloud.nn import MLP, EdgeConv, EdgeKernel, GravNet, Interaction, LineGraph, PairMLP, Standardize
 
 # An event of 7, an empty one, one alone, one of 3: with k = 4 some points lack neighbours and one has none.
 OFFSETS = torch.tensor([0, 7, 7, 8, 11])
@@ -202,3 +202,26 @@ def test_no_point_at_all(layer: str) -> None:
     table = knn(torch.zeros(0, 3), torch.tensor([0, 0]), K)
     for out in NO_POINT[layer](torch.zeros(0, 6), torch.zeros(0, K, 6), table):
         assert out.shape in ((0, 6), (0, K, 6))
+
+
+def test_line_graph() -> None:
+    """Pairs 0-1, 1-2, 1-3, 4-1 and the triplets 0-1-2, 0-1-3, 4-1-2."""
+    first, last = torch.tensor([0, 1, 1, 4]), torch.tensor([1, 2, 3, 1])
+    inner, outer = torch.tensor([0, 0, 3]), torch.tensor([1, 2, 1])
+    net, pairs, triplets = seeded(LineGraph, 6), numbers(4, 6), numbers(3, 6, seed=2)
+    got_pairs, got_triplets = net(pairs, triplets, inner, outer, first, last, 5)
+    judged = [
+        triplets[t] + net.triplet_update(net.inner(pairs[inner[t]]) + net.outer(pairs[outer[t]]) + net.triplet(triplets[t]))
+        for t in range(3)
+    ]
+    said = [torch.sigmoid(net.gate(one)) * one for one in judged]
+    none = torch.zeros(6)
+    onward, back = [said[0] + said[1], none, none, said[2]], [none, said[0] + said[2], said[1], none]
+    inside = [onward[0], none, none, onward[3]]  # no two pairs begin at one hit and go on
+    outside = [none, back[1], back[2], none]
+    inside[1] = inside[2] = onward[1] + onward[2]
+    outside[0] = outside[3] = back[0] + back[3]
+    for p in range(4):
+        want = pairs[p] + net.pair_update(torch.cat([pairs[p], onward[p], back[p], inside[p], outside[p]]))
+        torch.testing.assert_close(got_pairs[p], want)
+    torch.testing.assert_close(got_triplets, torch.stack(judged))
