@@ -1,6 +1,7 @@
 """The TrackML detector: 48 layers of 18,728 flat modules, as a compact description and as the official table of columns.
 
 Build the standard one with `trackml_detector()`, read any other with `read_detectors(path)`, name it with `geometry_hash(table)`.
+A table of another detector may carry its magnetic field too, as a column (`OPTIONAL`).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +21,11 @@ IDS = ("volume_id", "layer_id", "module_id")
 CENTRE = ("cx", "cy", "cz")
 ROTATION = tuple(f"rot_{axis}{local}" for axis in "xyz" for local in "uvw")
 SIZES = ("module_t", "module_minhu", "module_maxhu", "module_hv", "pitch_u", "pitch_v")
+STRONGEST = 20.0  # T
 LARGEST = 200_000_000  # characters of a detectors table: a packed file may not fill the memory
 COLUMNS = IDS + CENTRE + ROTATION + SIZES
+# field_z: a field of this strength (T) along z everywhere, the same number in every row. Without it the field is TrackML's.
+OPTIONAL = ("field_z",)
 
 Sensor = tuple[float, float, float, float, float, float]  # as SIZES, mm
 
@@ -133,16 +138,21 @@ def _rows(volume: int, layer: int, centre: np.ndarray, v: np.ndarray, w: np.ndar
     return np.concatenate([ids, centre, axes, sensor], axis=1)
 
 
-def _named(values: np.ndarray) -> Table:
-    table = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(COLUMNS)}
+def columns_of(names: Collection[str]) -> tuple[str, ...]:
+    """The columns of a detectors table, those of OPTIONAL where they are among the names."""
+    return COLUMNS + tuple(name for name in OPTIONAL if name in names)
+
+
+def _named(values: np.ndarray, names: tuple[str, ...] = COLUMNS) -> Table:
+    table = {name: np.ascontiguousarray(values[:, i]) for i, name in enumerate(names)}
     return {name: column.astype(np.int64) if name in IDS else column for name, column in table.items()}
 
 
 def read_detectors(path: str | os.PathLike[str]) -> Table:
-    """Read a detectors.csv or detectors.csv.gz, with or without the leading unnamed index column, as columns of COLUMNS.
+    """Read a detectors.csv or detectors.csv.gz, with or without the leading unnamed index column, as `columns_of` its header.
 
     Raises FileNotFoundError, or ValueError with one line naming file and place: empty or truncated file, missing column,
-    a cell that is no number, a doubled module.
+    a cell that is no number, a doubled module, a field that is not the same in all rows.
     """
     path = Path(path)
     opener = gzip.open if path.suffix == ".gz" else open
@@ -161,13 +171,26 @@ def read_detectors(path: str | os.PathLike[str]) -> Table:
     if missing:
         raise ValueError(f"{path}: column {missing[0]!r} is missing; a detectors table needs {', '.join(COLUMNS)}")
     values = _numbers(path, lines[1:], header)
-    table = _named(values[:, [header.index(name) for name in COLUMNS]])
+    names = columns_of(header)
+    table = _named(values[:, [header.index(name) for name in names]], names)
     ids = np.stack([table[name] for name in IDS], axis=1)
     _, first, count = np.unique(ids, axis=0, return_index=True, return_counts=True)
     if (count > 1).any():
         row = first[count > 1][0]
         raise ValueError(f"{path}: row {row + 2}: module {tuple(map(int, ids[row]))} comes twice, expected each once")
+    if complaint := wrong_field(table):
+        raise ValueError(f"{path}: {complaint}")
     return table
+
+
+def wrong_field(table: Table) -> str | None:
+    """What is wrong with the field that a table carries, in one line; None if nothing is, or if it carries none."""
+    values = table.get("field_z", np.zeros(1))
+    bad = (values != values[0]) | (np.abs(values) > STRONGEST)
+    if not bad.any():
+        return None
+    row = int(bad.argmax())
+    return f"row {row + 2}: column 'field_z' holds {values[row]:g}, expected one field for all rows, of at most {STRONGEST:g} T"
 
 
 def _numbers(path: Path, lines: list[str], header: list[str]) -> np.ndarray:
@@ -195,8 +218,9 @@ def write_detectors(path: str | os.PathLike[str], table: Table) -> None:
     """Write a detectors.csv (gzipped where the name ends in .gz), atomically: a temporary name beside it, then renamed."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    rows = zip(*(table[name].tolist() for name in COLUMNS), strict=True)
-    text = "\n".join([",".join(COLUMNS), *(",".join(f"{value:.6g}" for value in row) for row in rows)]) + "\n"
+    names = columns_of(table)
+    rows = zip(*(table[name].tolist() for name in names), strict=True)
+    text = "\n".join([",".join(names), *(",".join(f"{value:.6g}" for value in row) for row in rows)]) + "\n"
     try:
         data = text.encode()
         temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
@@ -206,13 +230,13 @@ def write_detectors(path: str | os.PathLike[str], table: Table) -> None:
 
 
 def geometry_hash(table: Table) -> str:
-    """sha256 (hex) that names a geometry: ids, centres, axes and sizes at the six digits the official table prints.
+    """sha256 (hex) that names a geometry: ids, centres, axes, sizes, and a field if it carries one, at six printed digits.
 
     Independent of row order, column types and an index column; values below 1e-9 count as zero.
     """
     order = np.lexsort((table["module_id"], table["layer_id"], table["volume_id"]))
     digest = hashlib.sha256()
-    for name in COLUMNS:
+    for name in columns_of(table):
         mantissa, exponent = _six_digits(np.asarray(table[name], dtype=np.float64)[order])
         digest.update(name.encode() + mantissa.astype("<i8").tobytes() + exponent.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -8,7 +8,7 @@ It looks for tracks in passes from easy to hard, each on the hits that the passe
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,12 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from pcloud.tracking.detector import Table, geometry_hash
-from pcloud.tracking.field import AXIS_X, AXIS_Y, field_table
+from pcloud.tracking.field import AXIS_X, AXIS_Y, field_table, uniform_table
 from pcloud.tracking.hits import Hits, prepare
 from pcloud.tracking.layers import Layers, layers_of, next_layers
 from pcloud.tracking.motion import Field
 from pcloud.tracking.passes import Candidates, Found, run_pass
-from pcloud.tracking.settings import DEFAULT, Settings
+from pcloud.tracking.settings import DEFAULT, Cuts, Settings
+
+DISCS_FROM = 31.2  # mm, radius from which on TrackML's discs have sensors
 
 _known: dict[str, tuple[Layers, np.ndarray]] = {}
 _last: list[tuple[Table, tuple[Layers, np.ndarray]]] = []
@@ -53,11 +55,11 @@ def find_tracks(
     threads = torch.get_num_threads() if threads is None else threads
     layers, links = geometry_of(detector)
     points, true = prepare(columns, detector, layers)
-    solenoid = _solenoid(true > 0.5, settings)
+    solenoid = _field(detector, true > 0.5, settings)
     track = np.full(len(points.x), -1, np.int64)
     free = np.flatnonzero(points.layer >= 0)
     count, spot = 0, None
-    for cuts in settings.passes:
+    for cuts in _starting(settings.passes, layers):
         start = time.perf_counter()
         if cuts.beam > 0 and spot is not None:
             cuts = cuts._replace(z_low=max(cuts.z_low, spot[0]), z_high=min(cuts.z_high, spot[1]))
@@ -75,6 +77,15 @@ def find_tracks(
     return track
 
 
+def _starting(passes: Sequence[Cuts], layers: Layers) -> list[Cuts]:
+    """Passes whose seeds begin where forward tracks of this detector have their first hits.
+
+    Their radii are told for TrackML's discs; where discs begin farther out, seeds from the beam line may as well.
+    """
+    stretch = max(1.0, float(layers.low[layers.disc].min()) / DISCS_FROM) if layers.disc.any() else 1.0
+    return [cuts._replace(start_r=cuts.start_r * stretch) if cuts.beam > 0 else cuts for cuts in passes]
+
+
 def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[float, float] | None:
     """Range in z (mm) where tracks start, by the first and the fourth hit of stiff ones; None if they are few."""
     kept = Candidates(*(column[kept.sizes >= 4] for column in kept))
@@ -90,8 +101,13 @@ def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[floa
     return float(middle - half), float(middle + half)
 
 
-def _solenoid(in_place: bool, settings: Settings) -> Field:
-    """The field; where modules are not in their places nobody knows how the detector is turned: its axis is put on the beam."""
+def _field(detector: Table, in_place: bool, settings: Settings) -> Field:
+    """The field that the detector carries, else TrackML's solenoid.
+
+    Where modules are not in their places nobody knows how the solenoid is turned: its axis is put on the beam.
+    """
+    if "field_z" in detector:
+        return Field(uniform_table(float(detector["field_z"][0])), 0.0, 0.0, 0.0)
     if in_place:
         return Field(field_table(), 0.0, 0.0, 0.0)
     return Field(field_table(), AXIS_X, AXIS_Y, settings.loose)

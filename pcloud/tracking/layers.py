@@ -12,6 +12,9 @@ import numpy as np
 from pcloud.tracking.detector import Table
 
 SILICON_X0 = 93.7  # mm
+# TrackML's volumes and how many layers each has, with ids 2, 4, 6, ... Another detector may use the same volume numbers for
+# something else: the constants below hold where every layer bears one of these names and the field is TrackML's.
+TRACKML = {7: 7, 8: 4, 9: 7, 12: 6, 13: 4, 14: 6, 16: 6, 17: 2, 18: 6}
 # Matter crossed at a layer in mm of silicon, with its supports and those pipes, tubes and plates that stand before it. From the
 # description of the official simulation's detector; by (volume, layer) where one layer differs from its volume.
 MATTER = {7: 1.65, 8: 1.65, 9: 1.65, 12: 2.75, 13: 2.25, 14: 2.75, 16: 3.85, 17: 2.85, 18: 3.85}
@@ -59,7 +62,7 @@ def layer_numbers(detector: Table, volume_id: np.ndarray, layer_id: np.ndarray) 
 def layers_of(detector: Table) -> Layers:
     """Read the layers off a detectors table: a layer is a disc where its modules face along z."""
     keys, member = np.unique(detector["volume_id"] * 10_000 + detector["layer_id"], return_inverse=True)
-    n = len(keys)
+    n, known = len(keys), _is_trackml(detector, keys)
     disc, columns = np.zeros(n, bool), np.zeros((9, n))
     at, low, high, thick, error_u, error_v, turn, matter, beside = columns
     for i, key in enumerate(keys):
@@ -72,12 +75,14 @@ def layers_of(detector: Table) -> Layers:
         at[i] = np.median(across) if not disc[i] else (across.min() + across.max()) / 2
         thick[i] = np.abs(across - at[i]).max()
         low[i], high[i] = along.min(), along.max()
-        pitch = detector["pitch_u"][rows[0]], detector["pitch_v"][rows[0]]
-        error_u[i], error_v[i] = ERRORS.get(volume, (pitch[0] / np.sqrt(12), pitch[1] / np.sqrt(12)))
+        error_u[i], error_v[i] = detector["pitch_u"][rows[0]] / np.sqrt(12), detector["pitch_v"][rows[0]] / np.sqrt(12)
+        matter[i] = MATTER_UNKNOWN
         centre = np.hypot(detector["cx"][rows], detector["cy"][rows])
         turn[i] = (detector["module_maxhu"][rows] / np.maximum(centre, 1.0)).max() if disc[i] else 0.0
-        beside[i] = BESIDE.get(volume, 0.0)
-        matter[i] = MATTER_LAYER.get((volume, layer), MATTER.get(volume, MATTER_UNKNOWN))
+        if known:
+            error_u[i], error_v[i] = ERRORS.get(volume, (error_u[i], error_v[i]))
+            beside[i] = BESIDE.get(volume, 0.0)
+            matter[i] = MATTER_LAYER.get((volume, layer), MATTER[volume])
     barrels = np.flatnonzero(~disc)[np.argsort(at[~disc], kind="stable")]
     forward = np.flatnonzero(disc & (at > 0))
     forward = forward[np.lexsort((low[forward], at[forward]))]
@@ -87,6 +92,13 @@ def layers_of(detector: Table) -> Layers:
     for order in (barrels, forward, backward):
         rank[order] = np.arange(len(order))
     return Layers(disc, *(np.ascontiguousarray(c) for c in columns), barrels, forward, backward, rank)
+
+
+def _is_trackml(detector: Table, keys: np.ndarray) -> bool:
+    """Whether every layer is named as one of TrackML's, in a detector that brings no field of its own."""
+    names = (divmod(int(key), 10_000) for key in keys)
+    named = all(layer in range(2, 2 * TRACKML.get(volume, 0) + 1, 2) for volume, layer in names)
+    return named and "field_z" not in detector
 
 
 def _corners(detector: Table, rows: np.ndarray) -> np.ndarray:
