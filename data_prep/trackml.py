@@ -12,7 +12,7 @@ from contextlib import closing
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,9 +23,10 @@ from pcloud import farm
 from pcloud.data.event import Event
 from pcloud.data.schema import Column
 from pcloud.data.store import Store, StoreWriter
-from pcloud.tracking.detector import Table, geometry_hash
+from pcloud.tracking.detector import Table, geometry_hash, trackml_detector
 
 PathLike = str | os.PathLike[str]
+Chosen = TypeVar("Chosen")
 
 # scope, name, dtype, unit, meaning
 _KNOWN = (
@@ -69,7 +70,7 @@ def read_event(source: PathLike, event_id: int | None = None, truth: bool = True
 
     ``event_id`` may be left out where the source holds one event. Without ``truth``, truth and particles stay unopened.
     """
-    return trackml_files.read(_choose(source, trackml_files.find(source)[0], event_id), truth)
+    return trackml_files.read(choose(source, trackml_files.find(source)[0], event_id), truth)
 
 
 def read_detectors(source: PathLike, detectors: PathLike | None = None) -> Table | None:
@@ -80,7 +81,7 @@ def read_detectors(source: PathLike, detectors: PathLike | None = None) -> Table
 
 def open_event(source: PathLike, event_id: int | None = None, *, truth: bool = True, detectors: PathLike | None = None) -> Event:
     """One raw event as an Event: the same columns, bit by bit, as the store made from it gives."""
-    raw = _choose(source, trackml_files.find(source)[0], event_id)
+    raw = choose(source, trackml_files.find(source)[0], event_id)
     return _prepared(raw, read_detectors(source, detectors), truth)
 
 
@@ -115,7 +116,7 @@ def to_event(tables: Mapping[str, pd.DataFrame], detectors: Table | None = None,
         if not particle:
             ids, counts = np.unique(truth["particle_id"][truth["particle_id"] != 0], return_counts=True)
             particle = {"particle_id": ids, "nhits": counts}
-        point_truth = {name: truth[name] for name in ("weight", "tx", "ty", "tz", "tpx", "tpy", "tpz")}
+        point_truth = {name: truth[name] for name in ("weight", "tx", "ty", "tz", "tpx", "tpy", "tpz") if name in truth}
         point_truth["particle"] = _row_of(truth["particle_id"].to_numpy(), np.asarray(particle["particle_id"]))
     scopes = {"point": point, "event": {"event_id": [event_id]}, "point_truth": point_truth, "particle": particle}
     return Event(event_id, **{scope: _typed(scope, columns) for scope, columns in scopes.items()})
@@ -136,7 +137,8 @@ def _typed(scope: str, columns: Mapping[str, Iterable[float]]) -> dict[str, np.n
     return {c.name: np.array(columns[c.name], dtype=c.dtype) for c in COLUMNS if c.scope == scope and c.name in columns}
 
 
-def _choose(source: PathLike, events: Mapping[int, RawEvent], event_id: int | None) -> RawEvent:
+def choose(source: PathLike, events: Mapping[int, Chosen], event_id: int | None) -> Chosen:
+    """The event of this id, or the only one; ValueError naming those that are there."""
     if event_id is None and len(events) == 1:
         return next(iter(events.values()))
     if event_id is not None and event_id in events:
@@ -181,7 +183,7 @@ def prepare(
     each event. On any error, Ctrl-C or full disk no store is left; start again. Raises ValueError naming file and line.
     """
     found, _ = trackml_files.find(source)
-    chosen = list(found.values()) if events is None else [_choose(source, found, event_id) for event_id in events]
+    chosen = list(found.values()) if events is None else [choose(source, found, event_id) for event_id in events]
     if not chosen:
         raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(found)}")
     table = read_detectors(source, detectors)
@@ -198,13 +200,20 @@ def write_store(
     detectors: Table | None,
     overwrite: bool = False,
 ) -> Store:
-    """Write events of COLUMNS as they come and open the store; the first says which columns, and which phase, they have."""
+    """Write events of COLUMNS as they come and open the store; the first says which columns, and which phase, they have.
+
+    The phase is of TrackML's events alone. The detector goes into the store where it is not TrackML's, which pcloud knows.
+    """
     with closing(events):
         first = next(events)
         columns = [c for c in COLUMNS if c.name in getattr(first, c.scope)]
-        phase = None if "vx" not in first.particle else 2 if "particle_type" in first.particle else 1
+        foreign = source["name"] != "trackml" or "vx" not in first.particle
+        phase = None if foreign else 2 if "particle_type" in first.particle else 1
         geometry = None if detectors is None else geometry_hash(detectors)
-        with StoreWriter(store, columns, source=source, geometry=geometry, phase=phase, overwrite=overwrite) as writer:
+        carried = None if geometry in (None, geometry_hash(trackml_detector())) else detectors
+        with StoreWriter(
+            store, columns, source=source, geometry=geometry, detector=carried, phase=phase, overwrite=overwrite
+        ) as writer:
             for event in chain([first], events):
                 writer.add(event)
     return Store.open(store)

@@ -5,6 +5,7 @@ Write with ``with StoreWriter(path, columns) as writer: writer.add(event)``; rea
     NAME/manifest.json       schema version, columns with unit, mean and width, source, geometry, size and sha256 of all
     NAME/manifest.sha256     the manifest's own checksum
     NAME/index.arrow         one row per event: event_id, points, particles, shard
+    NAME/detector.arrow      where it is known, the detector: one row per module
     NAME/shard-00000.arrow   the events, one row each (pcloud.data.shards)
 """
 
@@ -28,7 +29,7 @@ from pcloud.data.event import Event
 from pcloud.data.schema import SCOPES, TRUTH, Column, Moments, Schema
 from pcloud.data.shards import arrow_schema, check_file, checksum, open_batch, pack, unpack, write_batch
 
-INDEX = "index.arrow"
+INDEX, DETECTOR = "index.arrow", "detector.arrow"
 _INDEX = pa.schema([pa.field(name, pa.int64(), False) for name in ("event_id", "points", "particles", "shard")])
 _OPEN_SHARDS = 64  # each holds a file handle
 
@@ -41,7 +42,8 @@ class StoreWriter:
     """Writes beside the target and renames at the end: after a failure, Ctrl-C or a full disk nothing is left.
 
     Only a kill that cannot be caught leaves a folder ``NAME.partial-...``; it is never read and may be deleted.
-    ``geometry`` is the hash of the detector, ``phase`` the TrackML phase (1 accuracy, 2 throughput), where known.
+    ``geometry`` is the hash of the detector, ``detector`` its table (int64 and float64 columns, a row per module), ``phase``
+    the TrackML phase (1 accuracy, 2 throughput), where known.
     ``source`` says in words of JSON where the events come from. ``overwrite`` replaces a store, never another folder.
     """
 
@@ -52,6 +54,7 @@ class StoreWriter:
         *,
         source: dict[str, Any] | None = None,
         geometry: str | None = None,
+        detector: dict[str, np.ndarray] | None = None,
         phase: int | None = None,
         overwrite: bool = False,
         shard_bytes: int = 64 << 20,
@@ -65,6 +68,7 @@ class StoreWriter:
             raise ValueError(f"{self.path}: exists already; {hint}")
         self._about = {"pcloud": __version__, "source": source or {}, "geometry": geometry, "phase": phase}
         self._shard_bytes = shard_bytes
+        self._detector = detector
         self._work = self.path.with_name(f"{self.path.name}.partial-{secrets.token_hex(4)}")
         numbers = [c for c in self.schema.columns if c.dtype not in ("int64", "bool")]
         self._moments = {(c.scope, c.name): Moments() for c in numbers}
@@ -132,9 +136,17 @@ class StoreWriter:
         index = pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=_INDEX)
         self._files[INDEX] = write_batch(self._work / INDEX, index)
         totals = {"events": len(self._index), "points": int(columns[1].sum()), "particles": int(columns[2].sum())}
+        if self._detector is not None:
+            self._about["detector"] = self._write_detector(self._detector)
         described = self.schema.with_moments(self._moments).to_json()
         manifest.write(self._work, {**self._about, **totals, "columns": described, "files": self._files})
         self._rename()
+
+    def _write_detector(self, detector: dict[str, np.ndarray]) -> dict[str, Any]:
+        """What the manifest says of the file: as of any other, and its columns."""
+        batch = pa.RecordBatch.from_pydict(detector)
+        columns = {name: str(column.dtype) for name, column in detector.items()}
+        return {**write_batch(self._work / DETECTOR, batch), "modules": batch.num_rows, "columns": columns}
 
     def _rename(self) -> None:
         if not self.path.exists():
@@ -172,6 +184,7 @@ class Store:
         self.phase: int | None = about["phase"]
         self.source: dict[str, Any] = about["source"]
         self._files: dict[str, dict[str, Any]] = about["files"]
+        self._detector: dict[str, Any] | None = about.get("detector")
         self._arrow = arrow_schema(self.schema)
         self._open: OrderedDict[int, pa.RecordBatch] = OrderedDict()
         self._verified: set[int] = set()
@@ -205,8 +218,19 @@ class Store:
         scopes = [scope for scope in SCOPES if truth or scope not in TRUTH]
         return unpack(self._shard(number), row, int(self.event_ids[i]), scopes)
 
+    def detector(self) -> dict[str, np.ndarray] | None:
+        """The table of modules that the store was written with, as owned columns; None where it came without."""
+        if self._detector is None:
+            return None
+        path = self.path / DETECTOR
+        check_file(path, self._detector)
+        fields = [pa.field(name, pa.from_numpy_dtype(np.dtype(kind))) for name, kind in self._detector["columns"].items()]
+        batch = open_batch(path, pa.schema(fields), self._detector["modules"])
+        return {name: np.array(batch.column(name)) for name in batch.schema.names}
+
     def verify(self) -> None:
-        """Check the sha256 of every shard now. ValueError naming the first damaged file."""
+        """Check the sha256 of every shard, and of the detector, now. ValueError naming the first damaged file."""
+        self.detector()
         for number in range(len(self._first) - 1):
             self._shard(number)
 
