@@ -32,33 +32,33 @@ LARGEST = 1e18
 # What a damaged archive raises; OSError without a number, or with EINVAL from a seek to nowhere, is damage too.
 _DAMAGE = (EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, OSError)
 
-_FLOATS, _IDS, _SMALL = pa.float64(), pa.int64(), pa.int32()
+FLOATS, IDS, SMALL = pa.float64(), pa.int64(), pa.int32()
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "hits": {
-        "hit_id": _IDS,
-        **dict.fromkeys("xyz", _FLOATS),
-        **dict.fromkeys(("volume_id", "layer_id", "module_id"), _SMALL),
+        "hit_id": IDS,
+        **dict.fromkeys("xyz", FLOATS),
+        **dict.fromkeys(("volume_id", "layer_id", "module_id"), SMALL),
     },
-    "cells": {"hit_id": _IDS, "ch0": _SMALL, "ch1": _SMALL, "value": _FLOATS},
+    "cells": {"hit_id": IDS, "ch0": SMALL, "ch1": SMALL, "value": FLOATS},
     "particles": {
-        "particle_id": _IDS,
-        "particle_type": _SMALL,
-        **dict.fromkeys(("vx", "vy", "vz", "px", "py", "pz"), _FLOATS),
-        "q": _SMALL,
-        "nhits": _SMALL,
+        "particle_id": IDS,
+        "particle_type": SMALL,
+        **dict.fromkeys(("vx", "vy", "vz", "px", "py", "pz"), FLOATS),
+        "q": SMALL,
+        "nhits": SMALL,
     },
     "truth": {
-        "hit_id": _IDS,
-        "particle_id": _IDS,
-        **dict.fromkeys(("tx", "ty", "tz", "tpx", "tpy", "tpz", "weight"), _FLOATS),
+        "hit_id": IDS,
+        "particle_id": IDS,
+        **dict.fromkeys(("tx", "ty", "tz", "tpx", "tpy", "tpz", "weight"), FLOATS),
     },
 }
 _TWICE = " came already further up, expected once"
 OPTIONAL = ("particle_type",)  # the accuracy phase (1) lacks it
 
 _DETECTORS = ("detectors.csv", "detectors.csv.gz")
-_NAME = re.compile(r"event(\d{9,18})-(hits|cells|particles|truth)\.csv(\.gz)?")
-_PREFIX = re.compile(r"event(\d{9,18})(-\w+\.csv(\.gz)?)?")
+_NAME = re.compile(r"event(\d{9,18})-([\w-]+)\.csv(\.gz)?")
+_PREFIX = re.compile(r"event(\d{9,18})(-[\w-]+\.csv(\.gz)?)?")
 _BAD_CELL = re.compile(r"Row #(\d+): CSV conversion error to (\w+): invalid value '(.*)'", re.DOTALL)
 _BAD_ROW = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
@@ -130,9 +130,10 @@ def _archive(path: Path, changed: int) -> zipfile.ZipFile:
         raise ValueError(f"{path}: not a readable zip ({error}); fetch or copy the file again") from error
 
 
-def find(source: str | os.PathLike[str]) -> tuple[dict[int, RawEvent], File | None]:
-    """The events with hits of a folder, a zip, or a prefix (``FOLDER/event000001000``), by id, and the detectors file.
+def find(source: str | os.PathLike[str], kinds: Sequence[str] = tuple(COLUMNS)) -> tuple[dict[int, RawEvent], File | None]:
+    """The events of a folder, a zip, or a prefix (``FOLDER/event000001000``), by id, and the detectors file.
 
+    kinds: names of an event's files, ``eventNNNNNNNNN-KIND.csv[.gz]``; an event is there if its first kind is.
     detectors.csv[.gz] lies beside the events, or one folder above. FileNotFoundError, or a ValueError of one line.
     """
     path, only = Path(source), None
@@ -148,14 +149,14 @@ def find(source: str | os.PathLike[str]) -> tuple[dict[int, RawEvent], File | No
     events: dict[int, dict[str, File]] = {}
     for file in files:
         match = _NAME.fullmatch(file.name)
-        if match and only in (None, int(match[1])):
+        if match and match[2] in kinds and only in (None, int(match[1])):
             mine = events.setdefault(int(match[1]), {})
             if match[2] in mine:
                 raise ValueError(f"{file}: the same table as {mine[match[2]]}; keep one of them")
             mine[match[2]] = file
-    found = {event_id: RawEvent(event_id, mine) for event_id, mine in sorted(events.items()) if "hits" in mine}
+    found = {event_id: RawEvent(event_id, mine) for event_id, mine in sorted(events.items()) if kinds[0] in mine}
     if not found:
-        raise ValueError(f"{Path(source)}: no event there; expected files named like event000001000-hits.csv or .csv.gz")
+        raise ValueError(f"{Path(source)}: no event there; expected files named like event000001000-{kinds[0]}.csv or .csv.gz")
     above = [File(path.absolute().parent / name) for name in _DETECTORS]
     tables = [file for file in files if file.name in _DETECTORS] + [file for file in above if file.path.is_file()]
     return found, next(iter(tables), None)
@@ -186,9 +187,9 @@ def parse(file: File, columns: Mapping[str, pa.DataType], optional: tuple[str, .
     except pa.ArrowInvalid as error:
         raise ValueError(f"{file}: {_plain(str(error))}") from error
     for name, kind in wanted.items():
-        if kind == _FLOATS:
+        if kind == FLOATS:
             values = table[name].to_numpy()
-            _refuse(file, ~(np.abs(values) < LARGEST), values, f"column {name!r} holds", ", expected a finite number")
+            refuse(file, ~(np.abs(values) < LARGEST), values, f"column {name!r} holds", ", expected a finite number")
     return table
 
 
@@ -202,7 +203,7 @@ def _plain(message: str) -> str:
     return f"not a readable csv ({message.splitlines()[0]}); mend the file"
 
 
-def _refuse(file: File, bad: np.ndarray, values: Sequence[object] | np.ndarray, what: str, tail: str) -> None:
+def refuse(file: File, bad: np.ndarray, values: Sequence[object] | np.ndarray, what: str, tail: str) -> None:
     """ValueError naming the first bad row by its line in the file."""
     if bad.any():
         row = int(bad.argmax())
@@ -220,28 +221,31 @@ def read(event: RawEvent, truth: bool = True) -> dict[str, pd.DataFrame]:
     for kind, key in (("hits", "hit_id"), ("particles", "particle_id"), ("truth", "hit_id")):
         if kind in tables:
             ids = tables[kind][key]
-            _refuse(files[kind], ids.duplicated().to_numpy(), ids.to_numpy(), key, _TWICE)
+            refuse(files[kind], ids.duplicated().to_numpy(), ids.to_numpy(), key, _TWICE)
     links = (("cells", "hit_id", "hits"), ("truth", "hit_id", "hits"), ("truth", "particle_id", "particles"))
     for kind, key, home in links:
         if kind in tables and home in tables:
             ids = tables[kind][key]
             known = ids.isin(tables[home][key]) | ((ids == 0) & (key == "particle_id"))
-            _refuse(files[kind], ~known.to_numpy(), ids.to_numpy(), key, f", which {files[home]} lacks")
+            refuse(files[kind], ~known.to_numpy(), ids.to_numpy(), key, f", which {files[home]} lacks")
     if "truth" in tables:
         ids = tables["hits"]["hit_id"]
         lack = f" has no row in {files['truth']}; expected one for each hit, with particle_id 0 for noise"
-        _refuse(files["hits"], ~ids.isin(tables["truth"]["hit_id"]).to_numpy(), ids.to_numpy(), "hit_id", lack)
+        refuse(files["hits"], ~ids.isin(tables["truth"]["hit_id"]).to_numpy(), ids.to_numpy(), "hit_id", lack)
     return tables
 
 
 def read_detectors(file: File) -> dict[str, np.ndarray]:
     """A detectors table, with or without a leading index column, on disk or in a zip, as columns of floats and ids."""
-    table = parse(file, dict.fromkeys(detector.COLUMNS, _FLOATS))
+    table = parse(file, dict.fromkeys(detector.COLUMNS + detector.OPTIONAL, FLOATS), optional=detector.OPTIONAL)
     for name in detector.IDS:
         values = table[name].to_numpy()
-        _refuse(file, values != np.rint(values), values, f"column {name!r} holds", ", expected a whole number")
+        refuse(file, values != np.rint(values), values, f"column {name!r} holds", ", expected a whole number")
         table[name] = values.astype(np.int64)
     doubled = table.duplicated(list(detector.IDS)).to_numpy()
     modules = list(zip(*(table[name] for name in detector.IDS), strict=True)) if doubled.any() else []
-    _refuse(file, doubled, modules, "module", _TWICE)
-    return {name: table[name].to_numpy(copy=True) for name in detector.COLUMNS}
+    refuse(file, doubled, modules, "module", _TWICE)
+    read = {name: table[name].to_numpy(copy=True) for name in detector.columns_of(table.columns)}
+    if complaint := detector.wrong_field(read):
+        raise ValueError(f"{file}: {complaint}")
+    return read

@@ -40,14 +40,15 @@ def check_input(model: Model, source: Input, allow_geometry: bool = False) -> li
             came = schema.column("point", name).unit
             if came != unit:
                 raise ValueError(f"{source.path}: column {name} has unit {came!r}, model {model.name} expects {unit!r}")
+    notes = list(source.notes)
     if card.geometry in (None, source.geometry):
-        return []
+        return notes
     if source.geometry is None:
-        return ["geometry not checked: no detectors.csv came with the events (--detectors F names one)"]
+        return notes + ["geometry not checked: no detectors.csv came with the events (--detectors F names one)"]
     words = f"geometry {source.geometry[:16]} came, model {model.name} was trained on {str(card.geometry)[:16]}"
     if not allow_geometry:
         raise ValueError(f"{source.path}: {words}: use a model of this detector, or --allow-geometry")
-    return [f"another detector, as allowed: {words}"]
+    return notes + [f"another detector, as allowed: {words}"]
 
 
 def _follow_in(task: TrackFollowing | TripletFinding, source: Input) -> None:
@@ -61,9 +62,7 @@ def _follow_in(task: TrackFollowing | TripletFinding, source: Input) -> None:
 def infer(model: Model, event: Event, truth: bool, seconds: Seconds) -> Rows:
     """Rows of one event; the times of ``network`` and ``linking`` are added to ``seconds``. ValueError names lacking columns."""
     if lack := model.inputs.missing_from(tuple(event.point)):
-        raise ValueError(
-            f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from"
-        )
+        raise ValueError(f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from")
     with clock(seconds, "network", model.wait):
         cloud = to_cloud(event, model.inputs, truth=truth)
         output = model.network(cloud)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pcloud import config
-from pcloud.cli.sources import is_store, reader
+from pcloud.cli.sources import is_store, kind_of, reader
 from pcloud.pretrained.card import Card
 from pcloud.pretrained.files import find, sha256, shipped
 
@@ -42,7 +42,7 @@ def read_split(path: Path) -> dict[str, list[int]]:
         raise ValueError(f"{path}: not JSON; the run's record of its events is damaged: train again") from None
     lists = isinstance(parts, dict) and all(isinstance(ids, list) for ids in parts.values())
     if not lists or not all(type(one) is int for ids in parts.values() for one in ids):
-        raise ValueError(f"{path}: expected lists of event ids by part, such as {{\"validation\": [1000]}}; train again")
+        raise ValueError(f'{path}: expected lists of event ids by part, such as {{"validation": [1000]}}; train again')
     return {str(name): ids for name, ids in parts.items()}
 
 
@@ -127,21 +127,23 @@ def _model(path: str | Path) -> Facts:
 
 
 def _raw(path: Path) -> Facts:
-    source = reader("trackml")
+    kind = kind_of(path)
+    source = reader(kind)
     try:
         ids = source.list_events(path)
     except ValueError as error:
         raise ValueError(f"{path}: neither a store, a run, a model nor raw events ({error})") from None
     tables = {
-        name: {"rows": len(table), "columns": list(table.columns)}
-        for name, table in source.read_event(path, ids[0]).items()
+        name: {"rows": len(table), "columns": list(table.columns)} for name, table in source.read_event(path, ids[0]).items()
     }
     return {
         "kind": "raw events",
         "path": str(path),
+        "source": kind,
         "events": len(ids),
         "event ids": _some(ids),
         "detectors": source.read_detectors(path) is not None,
+        **({"notes": list(source.notes(path))} if hasattr(source, "notes") else {}),
         f"tables of event {ids[0]}": tables,
     }
 

@@ -22,7 +22,9 @@ from pcloud.pretrained.files import write
 from pcloud.tasks import Rows, concatenate
 from pcloud.tasks.hit_rows import alone
 
-_INPUT_FILE = re.compile(r"(event\d+-(hits|cells|particles|truth|partial_truth.*)|detectors)\.csv(\.gz)?")
+_INPUT_FILE = re.compile(
+    r"(event\d+-(hits|cells|particles.*|truth|partial_truth.*|measurement.*)|detectors)\.csv(\.gz)?|event_\d+\.json(\.gz)?"
+)
 
 
 @dataclass(frozen=True)

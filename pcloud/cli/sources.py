@@ -68,7 +68,7 @@ def simulate(
 class Input:
     """Events to work on. ``ids`` in order; ``geometry`` None where the detector is not known; ``store`` None for raw events.
 
-    ``detector``: its table of modules, where it is at hand.
+    ``detector``: its table of modules, where it is at hand. ``notes``: what must stand beside figures of these events.
 
     ``read(event_id, truth)`` gives one Event; without truth neither truth nor particle files are opened.
     """
@@ -79,14 +79,15 @@ class Input:
     store: Store | None
     read: Callable[[int, bool], Event]
     detector: Table | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: str | Path, *, detectors: str | Path | None = None, kind: str = "trackml") -> Input:
-        """A store, or what the source ``kind`` reads. Raises FileNotFoundError or ValueError of one line."""
+    def open(cls, path: str | Path, *, detectors: str | Path | None = None, kind: str | None = None) -> Input:
+        """A store, or what the source ``kind`` reads (`kind_of`, if None). FileNotFoundError or ValueError of one line."""
         path = Path(path)
         if is_store(path):
             return cls._stored(path, detectors)
-        return cls._raw(path, detectors, kind)
+        return cls._raw(path, detectors, kind or kind_of(path))
 
     @classmethod
     def _stored(cls, path: Path, detectors: str | Path | None) -> Input:
@@ -94,14 +95,19 @@ class Input:
         from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
 
         store = Store.open(path)
-        table = trackml_detector() if detectors is None else read_detectors(detectors)
+        table = read_detectors(detectors) if detectors is not None else store.detector() or trackml_detector()
         same = store.geometry == geometry_hash(table)
         if detectors is not None and store.geometry is not None and not same:
             raise ValueError(f"{detectors}: another detector than the one that {path} was made in")
         ids = tuple(int(one) for one in store.event_ids)
         place = {event_id: number for number, event_id in enumerate(ids)}
         known = table if same or detectors is not None else None
-        return cls(path, ids, store.geometry, store, lambda event_id, truth: store.read(place[event_id], truth=truth), known)
+        notes = tuple(map(str, store.source.get("notes", ())))
+
+        def read(event_id: int, truth: bool) -> Event:
+            return store.read(place[event_id], truth=truth)
+
+        return cls(path, ids, store.geometry, store, read, known, notes)
 
     @classmethod
     def _raw(cls, path: Path, detectors: str | Path | None, kind: str) -> Input:
@@ -115,7 +121,8 @@ class Input:
             event: Event = source.open_event(path, event_id, truth=truth, detectors=detectors)
             return event
 
-        return cls(path, ids, None if table is None else geometry_hash(table), None, read, table)
+        notes = source.notes(path, detectors) if hasattr(source, "notes") else ()
+        return cls(path, ids, None if table is None else geometry_hash(table), None, read, table, notes)
 
     def chosen(self, events: Sequence[int] | None) -> tuple[int, ...]:
         """The ids asked for (all, if None), each checked to be there."""
@@ -126,7 +133,7 @@ class Input:
         return self.ids if events is None else tuple(dict.fromkeys(events))
 
 
-def read(path: str | Path, event_id: int | None = None, *, truth: bool = True, kind: str = "trackml") -> Event:
+def read(path: str | Path, event_id: int | None = None, *, truth: bool = True, kind: str | None = None) -> Event:
     """One event of a store or of raw files; ``event_id`` may be left out where there is only one.
 
     Without ``truth`` neither truth nor particle files are opened. Raises FileNotFoundError or ValueError of one line.
@@ -143,6 +150,21 @@ def is_store(path: Path) -> bool:
     return (path / manifest.NAME).is_file()
 
 
+def kind_of(path: str | Path) -> str:
+    """The source that recognises the files there; trackml where none does, whose reader then says what it misses."""
+    for kind in config.names("source", {}):
+        try:
+            recognises = getattr(reader(kind), "recognises", None)
+        except ImportError:  # of somebody else's source, which need not load for other events
+            continue
+        if recognises is not None and recognises(path):
+            return kind
+    return "trackml"
+
+
 def reader(kind: str) -> Any:
-    """The module of a source: beside ``prepare`` it has list_events, read_event, open_event and read_detectors."""
+    """The module of a source: beside ``prepare`` it has list_events, read_event, open_event and read_detectors.
+
+    It may have ``recognises(path)``, True where its files lie, and ``notes(path, detectors)``, lines to print beside figures.
+    """
     return sys.modules[config.find("source", kind, {}, "source").__module__]
