@@ -49,7 +49,7 @@ def places(geometry_id: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def measurements(event: RawEvent) -> pd.DataFrame:
-    """hit_id (the measurement's id), volume_id, layer_id, module_id, local0, local1 (mm), var_local0 ..., global_x ... if told."""
+    """hit_id (the measurement's id), volume_id, layer_id, module_id, local0, local1 (mm), var_local0 ..., global_x ... if any."""
     file = event.files["measurements"]
     columns = {"measurement_id": _ID, "geometry_id": _ID, **dict.fromkeys(_LOCAL + _GLOBAL, FLOATS)}
     table = parse(file, columns, optional=_GLOBAL)
@@ -68,7 +68,7 @@ def has_truth(event: RawEvent) -> bool:
 
 
 def hits_of(event: RawEvent, hit_id: np.ndarray, truth: bool) -> pd.DataFrame:
-    """For each measurement the first simulated hit that it is made of: tx, ty, tz (mm); with ``truth`` particle_id, tpx ... (GeV).
+    """For each measurement the first simulated hit that it is made of: tx, ty, tz (mm); with truth particle_id, tpx ... (GeV).
 
     Without ``truth`` the columns that tell which particle it was are not read.
     """

@@ -56,12 +56,14 @@ def layers_in_hits(
 ) -> list[Layer]:
     """The layers that hits name, where their hits lie (mm); ``errors``: volume -> error along u and v.
 
-    A volume holds discs if the hits of its layers spread less along z than along r, all layers together.
+    A volume holds discs if the hits of its layers spread less along z than along r, all layers together; where no layer has more
+    than a hit, if they lie farther along z than along r.
     """
     layers = []
     for v in np.unique(volume):
         mine = [(int(one), (volume == v) & (layer == one)) for one in np.unique(layer[volume == v])]
-        disc = sum(np.ptp(z[rows]) for _, rows in mine) < sum(np.ptp(r[rows]) for _, rows in mine)
+        spread_z, spread_r = (sum(float(np.ptp(one[rows])) for _, rows in mine) for one in (z, r))
+        disc = spread_z < spread_r or (spread_z == spread_r and np.abs(z[volume == v]).mean() > r[volume == v].mean())
         for name, rows in mine:
             across, along = (z[rows], r[rows]) if disc else (r[rows], z[rows])
             low, high = float(across.min()), float(across.max())
