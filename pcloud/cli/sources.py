@@ -92,10 +92,14 @@ class Input:
     @classmethod
     def _stored(cls, path: Path, detectors: str | Path | None) -> Input:
         from pcloud.data.store import Store
-        from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
+        from pcloud.tracking.detector import COLUMNS, geometry_hash, read_detectors, trackml_detector
 
         store = Store.open(path)
         table = read_detectors(detectors) if detectors is not None else store.detector() or trackml_detector()
+        if lack := [name for name in COLUMNS if name not in table]:
+            raise ValueError(
+                f"{path}: its table of modules lacks {lack[0]}; prepare it again, or name a table with --detectors F"
+            )
         same = store.geometry == geometry_hash(table)
         if detectors is not None and store.geometry is not None and not same:
             raise ValueError(f"{detectors}: another detector than the one that {path} was made in")

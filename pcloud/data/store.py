@@ -146,6 +146,7 @@ class StoreWriter:
         """What the manifest says of the file: as of any other, and its columns."""
         batch = pa.RecordBatch.from_pydict(detector)
         columns = {name: str(column.dtype) for name, column in detector.items()}
+        _detector_schema(columns)
         return {**write_batch(self._work / DETECTOR, batch), "modules": batch.num_rows, "columns": columns}
 
     def _rename(self) -> None:
@@ -185,6 +186,7 @@ class Store:
         self.source: dict[str, Any] = about["source"]
         self._files: dict[str, dict[str, Any]] = about["files"]
         self._detector: dict[str, Any] | None = about.get("detector")
+        self._modules = None if self._detector is None else _detector_schema(self._detector["columns"])
         self._arrow = arrow_schema(self.schema)
         self._open: OrderedDict[int, pa.RecordBatch] = OrderedDict()
         self._verified: set[int] = set()
@@ -224,8 +226,7 @@ class Store:
             return None
         path = self.path / DETECTOR
         check_file(path, self._detector)
-        fields = [pa.field(name, pa.from_numpy_dtype(np.dtype(kind))) for name, kind in self._detector["columns"].items()]
-        batch = open_batch(path, pa.schema(fields), self._detector["modules"])
+        batch = open_batch(path, self._modules, self._detector["modules"])
         return {name: np.array(batch.column(name)) for name in batch.schema.names}
 
     def verify(self) -> None:
@@ -270,6 +271,14 @@ class Store:
         if len(self._open) > _OPEN_SHARDS:
             self._open.popitem(last=False)
         return batch
+
+
+def _detector_schema(columns: dict[str, str]) -> pa.Schema:
+    """Of the file of modules, from names and types. ValueError for another type than int64 and float64."""
+    for name, kind in columns.items():
+        if kind not in ("int64", "float64"):
+            raise ValueError(f"detector column {name!r} is {kind}, expected int64 or float64")
+    return pa.schema([pa.field(name, pa.from_numpy_dtype(np.dtype(kind))) for name, kind in columns.items()])
 
 
 def _reopen(path: Path, expected: str) -> Store:

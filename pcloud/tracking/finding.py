@@ -55,11 +55,11 @@ def find_tracks(
     threads = torch.get_num_threads() if threads is None else threads
     layers, links = geometry_of(detector)
     points, true = prepare(columns, detector, layers)
-    solenoid = _field(detector, true > 0.5, settings)
+    solenoid = field_of(detector, true > 0.5, settings)
     track = np.full(len(points.x), -1, np.int64)
     free = np.flatnonzero(points.layer >= 0)
     count, spot = 0, None
-    for cuts in _starting(settings.passes, layers):
+    for cuts in starting(settings.passes, layers):
         start = time.perf_counter()
         if cuts.beam > 0 and spot is not None:
             cuts = cuts._replace(z_low=max(cuts.z_low, spot[0]), z_high=min(cuts.z_high, spot[1]))
@@ -77,7 +77,7 @@ def find_tracks(
     return track
 
 
-def _starting(passes: Sequence[Cuts], layers: Layers) -> list[Cuts]:
+def starting(passes: Sequence[Cuts], layers: Layers) -> list[Cuts]:
     """Passes whose seeds begin where forward tracks of this detector have their first hits.
 
     Their radii are told for TrackML's discs; where discs begin farther out, seeds from the beam line may as well.
@@ -101,7 +101,7 @@ def _beam_spot(points: Hits, kept: Candidates, settings: Settings) -> tuple[floa
     return float(middle - half), float(middle + half)
 
 
-def _field(detector: Table, in_place: bool, settings: Settings) -> Field:
+def field_of(detector: Table, in_place: bool, settings: Settings) -> Field:
     """The field that the detector carries, else TrackML's solenoid.
 
     Where modules are not in their places nobody knows how the solenoid is turned: its axis is put on the beam.

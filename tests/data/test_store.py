@@ -222,6 +222,36 @@ def test_a_file_cut_off_or_gone_is_caught(folder: Path, name: str, left: float) 
         Store.open(folder)
 
 
+MODULES = {"module_id": np.arange(5), "cx": np.linspace(-1, 1, 5)}
+
+
+def test_a_detector_travels_with_its_store(tmp_path: Path) -> None:
+    store = write(tmp_path / "s", [make(1)], detector=MODULES)
+    came = store.detector()
+    assert came is not None and list(came) == list(MODULES)
+    for name, column in MODULES.items():
+        assert came[name].dtype == column.dtype and came[name].tobytes() == column.tobytes()
+        came[name][0] = 9  # owned: writing into it harms nothing
+    assert pickle.loads(pickle.dumps(store)).detector()["module_id"][0] == 0
+    assert write(tmp_path / "t", [make(1)]).detector() is None
+
+
+def test_a_damaged_detector_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "s", [make(1)], detector=MODULES)
+    file = tmp_path / "s" / "detector.arrow"
+    whole = file.read_bytes()
+    for damage in (whole[:-1], whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
+        file.write_bytes(damage)
+        with pytest.raises(ValueError, match=r"detector\.arrow: .*prepare the store again"):
+            Store.open(tmp_path / "s").verify()
+    file.unlink()
+    with pytest.raises(ValueError, match="detector.arrow: missing from the store"):
+        Store.open(tmp_path / "s").detector()
+    with pytest.raises(ValueError, match="detector column 'cx' is float32, expected int64 or float64"):
+        write(tmp_path / "t", [make(1)], detector={"cx": np.zeros(2, np.float32)})
+    assert not (tmp_path / "t").exists()
+
+
 def test_another_version_is_said_so(folder: Path) -> None:
     text = (folder / "manifest.json").read_text()
     (folder / "manifest.json").write_text(text.replace('"version": 1', '"version": 2'))

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_prep import trackml_files
 from pcloud.tracking.detector import COLUMNS, IDS, Table, geometry_hash, read_detectors, trackml_detector, write_detectors
+from pcloud.tracking.layers import MATTER_UNKNOWN, layers_of
 
 MODULES = {7: 756, 8: 2492, 9: 756, 12: 1020, 13: 5796, 14: 1020, 16: 588, 17: 5712, 18: 588}
 
@@ -91,6 +93,40 @@ def test_written_and_read_again(tmp_path: Path, detector: Table, name: str) -> N
     assert geometry_hash(again) == geometry_hash(detector)
     assert all(again[column].dtype == detector[column].dtype for column in COLUMNS)
     assert [file.name for file in tmp_path.iterdir()] == [name], "no temporary file stays"
+
+
+def with_field(table: Table, strength: float) -> Table:
+    return table | {"field_z": np.full(len(table["cx"]), strength)}
+
+
+def test_a_field_travels_with_the_table(tmp_path: Path, detector: Table) -> None:
+    write_detectors(tmp_path / "two.csv", with_field(detector, 2.0))
+    again = read_detectors(tmp_path / "two.csv")
+    assert set(again["field_z"]) == {2.0} and geometry_hash(again) == geometry_hash(with_field(detector, 2.0))
+    assert len({geometry_hash(one) for one in (detector, again, with_field(detector, 3.0))}) == 3, "the hash sees the field"
+    assert trackml_files.read_detectors(trackml_files.File(tmp_path / "two.csv"))["field_z"].tolist() == again["field_z"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "told"), [("2,3", "row 3: .* holds 3, expected one field"), ("50,50", "row 2: .* at most 20 T")]
+)
+def test_a_field_that_cannot_be(tmp_path: Path, detector: Table, values: str, told: str) -> None:
+    lines = small(detector, 2)
+    text = "\n".join(f"{line},{one}" for line, one in zip(lines, ["field_z", *values.split(",")], strict=True))
+    (tmp_path / "detectors.csv").write_text(text)
+    for read in (read_detectors, lambda path: trackml_files.read_detectors(trackml_files.File(path))):
+        with pytest.raises(ValueError, match=told) as caught:
+            read(tmp_path / "detectors.csv")
+        assert "\n" not in str(caught.value) and "detectors.csv" in str(caught.value)
+
+
+def test_trackmls_hit_errors_are_for_its_layers_alone(detector: Table) -> None:
+    ours, field = layers_of(detector), layers_of(with_field(detector, 2.0))
+    renamed = layers_of(detector | {"volume_id": np.where(detector["volume_id"] == 7, 19, detector["volume_id"])})
+    for other in (field, renamed):
+        np.testing.assert_allclose(np.unique(other.error_u), np.array([0.05, 0.08, 0.12]) / np.sqrt(12))
+        assert not other.beside.any() and ours.beside.any() and set(other.matter) == {MATTER_UNKNOWN}
+    assert set(np.round(ours.error_u, 4)) == {0.0060, 0.0156, 0.0210, 0.0190, 0.0280}
 
 
 def test_failed_write_leaves_nothing(tmp_path: Path, detector: Table, monkeypatch: pytest.MonkeyPatch) -> None:

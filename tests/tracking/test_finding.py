@@ -7,11 +7,15 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
+from data_prep.layer_table import Layer, detectors_of
 from data_prep.overlay import overlay
 from data_prep.simulate import simulate_event
 from pcloud.scorer import score_tracks
 from pcloud.tracking.detector import trackml_detector
-from pcloud.tracking.finding import Stages, find_tracks
+from pcloud.tracking.field import field_table
+from pcloud.tracking.finding import Stages, field_of, find_tracks, starting
+from pcloud.tracking.layers import layers_of
+from pcloud.tracking.settings import DEFAULT
 
 DETECTOR = trackml_detector()
 NAMES = ("x", "y", "z", "volume_id", "layer_id", "module_id")
@@ -50,6 +54,44 @@ def test_copies_turned_about_the_beam_keep_most_of_the_score() -> None:
     assert not copies["hits"]["hit_id"].duplicated().any()
     assert copies["particles"]["particle_id"].nunique() == 3 * len(event()["particles"])
     assert score(find_tracks(columns(copies), DETECTOR), copies) > 0.9
+
+
+def helices(detector: dict[str, np.ndarray], field: float, tracks: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Hits of muons of 1 GeV from the beam line on cylinders, without noise or scattering, and the muon of each."""
+    random = np.random.default_rng(0)
+    layers = layers_of(detector)
+    names = np.unique(np.stack([detector["volume_id"], detector["layer_id"]], axis=1), axis=0)
+    radius = 1.0 / (0.299792458e-3 * field)
+    phi, slope, z0 = random.uniform(-np.pi, np.pi, tracks), random.uniform(-1, 1, tracks), random.normal(0, 30, tracks)
+    rows, owner = [], []
+    for layer in layers.barrels:
+        turn = np.arcsin(layers.at[layer] / (2 * radius))
+        x, y = layers.at[layer] * np.cos(phi + turn), layers.at[layer] * np.sin(phi + turn)
+        rows.append(np.stack([x, y, z0 + slope * 2 * radius * turn, *np.outer(names[layer], np.ones(tracks))]))
+        owner.append(np.arange(tracks))
+    columns = np.concatenate(rows, axis=1)
+    return dict(zip(NAMES, columns, strict=False)), np.concatenate(owner)
+
+
+@pytest.mark.parametrize("field", [1.0, 3.8])
+def test_the_field_that_a_detector_carries_is_the_one_tracks_follow(field: float) -> None:
+    layers = [Layer(1, n, False, r, 1.0, -3000, 3000, 0.02, 0.02) for n, r in enumerate((30, 60, 100, 150, 220, 300, 400, 500))]
+    detector = detectors_of(layers, field)
+    hits, owner = helices(detector, field, 60)
+    track = find_tracks(hits, detector)
+    assert all(len(np.unique(track[owner == one])) == 1 for one in range(60)) and np.unique(track).size == 60 and track.min() == 0
+    told = field_of(detector, False, DEFAULT)
+    assert np.unique(told.table[..., 1]).tolist() == [field] and not told.table[..., 0].any() and told.loose == 0
+    assert field_of(DETECTOR, True, DEFAULT).table is field_table()
+
+
+def test_seeds_begin_where_the_discs_do() -> None:
+    assert tuple(starting(DEFAULT.passes, layers_of(DETECTOR))) == DEFAULT.passes
+    far = layers_of(detectors_of([Layer(1, 2, True, 600.0, 1.0, 62.4, 300, 0.02, 0.02)], 2.0))
+    beam, free = (next(cuts for cuts in DEFAULT.passes if cuts.beam == kind) for kind in (1.0, 0.0))
+    assert [cuts.start_r for cuts in starting((beam, free), far)] == [2 * beam.start_r, free.start_r]
+    barrel = layers_of(detectors_of([Layer(1, 2, False, 30.0, 1.0, -9, 9, 0.02, 0.02)], 2.0))
+    assert tuple(starting((beam, free), barrel)) == (beam, free)
 
 
 @pytest.mark.parametrize("count", [0, 1, 10])
