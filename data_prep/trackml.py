@@ -60,6 +60,15 @@ _KNOWN = (
 COLUMNS = tuple(Column(*row) for row in _KNOWN)
 
 
+def recognises(source: PathLike) -> bool:
+    """Whether events of TrackML lie there: hits, and no measurements, which ACTS has beside hits of its own."""
+    try:
+        found = trackml_files.find(source, ("hits", "measurements"))[0]
+    except (ValueError, FileNotFoundError):
+        return False
+    return not any("measurements" in event.files for event in found.values())
+
+
 def list_events(source: PathLike) -> list[int]:
     """Ids, ascending, of the events with hits in a folder, a zip, or under a prefix like ``FOLDER/event000001000``."""
     return list(trackml_files.find(source)[0])

@@ -155,8 +155,11 @@ def is_store(path: Path) -> bool:
 
 
 def kind_of(path: str | Path) -> str:
-    """The source that recognises the files there; trackml where none does, whose reader then says what it misses."""
-    for kind in config.names("source", {}):
+    """The source that recognises the files there; trackml where none does, whose reader then says what it misses.
+
+    trackml is asked first: other sources are not even loaded for its events.
+    """
+    for kind in sorted(config.names("source", {}), key=lambda name: name != "trackml"):
         try:
             recognises = getattr(reader(kind), "recognises", None)
         except ImportError:  # of somebody else's source, which need not load for other events

@@ -9,7 +9,7 @@ import pytest
 from acts_event import DETECTORS, DISC, HITS, LINK, MEASUREMENTS, ONE, PARTICLES, TWO, WHOLE, lay
 from trackml_event import assert_same
 
-from data_prep import acts
+from data_prep import acts, trackml
 from pcloud.cli.sources import Input, kind_of
 from pcloud.metrics.particles import Fiducial, Particles
 from pcloud.metrics.tracking import match, tracking_figures
@@ -141,7 +141,7 @@ def test_a_store_holds_events_detector_and_notes(tmp_path: Path) -> None:
 def test_a_folder_is_recognised(tmp_path: Path, raw_events: Path) -> None:
     assert acts.recognises(lay(tmp_path / "e")) and acts.recognises(tmp_path / "e" / "event000000003")
     assert not acts.recognises(raw_events) and not acts.recognises(tmp_path)
-    assert kind_of(raw_events) == "trackml"
+    assert kind_of(raw_events) == "trackml" and trackml.recognises(raw_events) and not trackml.recognises(tmp_path / "e")
 
 
 # ---------------------------------------------------------------- what is wrong gives one line
