@@ -13,17 +13,20 @@ from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import FAST
-from pcloud.tracking.seeding import ANGLE, BEAM, BEND, columns_of, part_of, rows_of
+from pcloud.tracking.seeding import ANGLE, BEAM, BEND, LOG_TWO_PI, columns_of, part_of, rows_of
 from pcloud.tracking.settings import Cuts
 
 
 @compiled(fastmath=FAST)
-def _near(grid, disc, ld, at, x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, limit):
-    """Whether layer ld has a hit within a chi2 of limit about a place on it, where the seed's circle heads along (fx, fy)."""
+def _near(grid, disc, ld, at, x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, limit, least):
+    """Whether layer ld has a hit within a chi2 of limit, and likelier by `least` than one by chance, about a place on it.
+
+    There the seed's circle heads along (fx, fy); uu, vv are variances (mm^2), wide and tall the window (mm).
+    """
     r = math.sqrt(x * x + y * y)
     v = r if disc else z
     c0, c1 = columns_of(grid, ld, v - tall, v + tall)
-    phi = math.atan2(y, x)
+    phi, above = math.atan2(y, x), least + 0.5 * math.log(uu * vv) + LOG_TWO_PI
     i0, i1 = rows_of(phi, min(wide / r, 1.0), grid.n_phi[ld])
     for row in range(i0, i1 + 1):
         cell = grid.first[ld] + row % grid.n_phi[ld] * grid.n_v[ld]
@@ -35,7 +38,8 @@ def _near(grid, disc, ld, at, x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, li
             dx, dy = grid.x[h] - x - step * fx, grid.y[h] - y - step * fy
             du = (dy * x - dx * y) / r
             dv = (dx * x + dy * y) / r if disc else grid.z[h] - z - step * t
-            if du * du / uu + dv * dv / vv < limit:
+            chi2 = du * du / uu + dv * dv / vv
+            if chi2 < limit and -0.5 * chi2 - grid.crowd[h] > above:
                 return True
     return False
 
@@ -123,6 +127,6 @@ def confirmed(a: int, b: int, c: int, lc: int, grid: Grid, layers: Layers, links
         slack = layers.thick[ld] / max(abs(t), 0.05) if disc else layers.thick[ld] / cosine
         wide = cuts.window * math.sqrt(uu) + slack * abs(sine) * (1.0 if disc else 1.0)
         tall = cuts.window * math.sqrt(vv) + slack * (1.0 if disc else abs(t))
-        if _near(grid, disc, ld, layers.at[ld], x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, limit):
+        if _near(grid, disc, ld, layers.at[ld], x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, limit, cuts.confirm):
             return True
     return not seen

@@ -17,6 +17,7 @@ from pcloud.tracking.seeding import ANGLE, BEND, LOG_TWO_PI, columns_of, from_be
 from pcloud.tracking.settings import Cuts
 
 STEEPEST = 0.4  # rad between a displaced track and the line from the beam, at most
+LEAST_SOFT = 0.3  # 1 / GeV, added to the 1 / pT that a seed scatters by
 
 
 @compiled(fastmath=FAST)
@@ -56,22 +57,31 @@ def free_seeds(
                     t = (zb - za) / length
                     if za - t * ra < cuts.z_low or za - t * ra > cuts.z_high:
                         continue
-                    seeds, count = _free_third(
-                        seeds, count, a, b, la, lb, dx / length, dy / length, length, t, grid, layers, links, cuts
-                    )
+                    # a circle of curvature w through both passes the beam line at d, where d (2 + w d) = aside + w a.b
+                    ex, ey = dx / length, dy / length
+                    aside = 2 * (ya * ex - xa * ey)
+                    arm = xa * grid.x[b] + ya * grid.y[b] - cuts.impact**2
+                    w_low, w_high = -w_max, w_max
+                    if arm > 1.0:
+                        w_low, w_high = max(w_low, -(aside + 2 * cuts.impact) / arm), min(w_high, (2 * cuts.impact - aside) / arm)
+                    if w_low < w_high:
+                        seeds, count = _free_third(
+                            seeds, count, a, b, la, lb, ex, ey, length, t, w_low, w_high, grid, layers, links, cuts
+                        )
     return seeds[:count]
 
 
-@compiled(fastmath=FAST)
-def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, grid, layers, links, cuts):
-    """Add the seeds that a pair, going along (ex, ey), makes with hits of the next layers."""
+@compiled(fastmath=FAST, inline="always")
+def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, w_low, w_high, grid, layers, links, cuts):
+    """Add the seeds that a pair, going along (ex, ey) and bent by w_low to w_high, makes with hits of the next layers."""
     bins, steps = links.shape[2], 1 + int(cuts.first_step)
-    w_max = BEND / cuts.pt_min
+    w_max, softest = BEND / cuts.pt_min, 1 / cuts.pt_min + LEAST_SOFT
     xb, yb, zb, rb = grid.x[b], grid.y[b], grid.z[b], grid.r[b]
     part = part_of(layers, lb, rb if layers.disc[lb] else zb, bins)
     along = xb * ex + yb * ey
     tilt = math.sqrt(1 + t * t)
     vb = max(layers.error_v[lb], layers.error_v[la])
+    chi2_max = cuts.window**2
     for slot in range(6 * steps):
         lc = links[slot // 6, lb, part, slot % 6]
         if lc < 0:
@@ -89,60 +99,44 @@ def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, grid, layers, links
         v = rc if disc else zb + t * lever
         if v < layers.low[lc] - 10 or v > layers.high[lc] + 10:
             continue
-        ev = layers.error_v[lc]
-        q = lever / base
-        theta = ANGLE / cuts.pt_min
-        vv = (vb * q) ** 2 + (vb * (1 + q)) ** 2
+        # variance of the third hit along z, or r on discs: of the straight line, and by scattering for each 1 / pT
+        q, ev = lever / base, layers.error_v[lc]
+        straight, scattered = vb * vb * (q * q + (1 + q) * (1 + q)), (ANGLE * lever * tilt) ** 2
         if disc:
-            vv = (vv if layers.disc[lb] else vv / (t * t)) + (lever * theta * tilt / t) ** 2
-        else:
-            vv += (lever * theta * tilt) ** 2
-        tall = cuts.window * math.sqrt(vv + ev * ev)
-        swing = 0.5 * w_max * lever * (lever + base)
-        log_swing = math.log(2 * swing + 0.1)
+            scattered /= t * t
+            if not layers.disc[lb]:
+                straight /= t * t
+        straight += ev * ev
+        widest = straight + scattered * softest * softest
+        tall = cuts.window * math.sqrt(widest)
+        off_max = chi2_max * widest * (t * t if disc else 1.0)
+        stretch = 0.5 * lever * (lever + base)
+        swing, middle, half = stretch * w_max, 0.5 * stretch * (w_low + w_high), 0.5 * stretch * (w_high - w_low)
         thick = layers.thick[lc] * (1 / max(abs(t), 0.1) if disc else 1.0)
-        slack = thick if disc else thick * abs(t)
-        c0, c1 = columns_of(grid, lc, v - tall - slack - (swing if disc else 0.0), v + tall + slack + (swing if disc else 0.0))
-        i0, i1 = rows_of(math.atan2(y, x), min((swing + thick + 1.0) / rc, 1.0), grid.n_phi[lc])
+        slack = tall + (thick + swing if disc else thick * abs(t))
+        c0, c1 = columns_of(grid, lc, v - slack, v + slack)
+        half += 0.05 * abs(middle) + thick + 1.0
+        i0, i1 = rows_of(math.atan2(y, x) + middle / rc, min(half / rc, 1.0), grid.n_phi[lc])
         for row in range(i0, i1 + 1):
             cell = grid.first[lc] + row % grid.n_phi[lc] * grid.n_v[lc]
             for c in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
                 dx, dy = grid.x[c] - xb, grid.y[c] - yb
-                length = math.sqrt(dx * dx + dy * dy)
-                if length < 0.5 or dx * ex + dy * ey < 0.5 * length:
-                    continue
-                w = 2 * (ex * dy - ey * dx) / (length * math.sqrt((dx + base * ex) ** 2 + (dy + base * ey) ** 2))
-                if abs(w) > w_max:
-                    continue
+                length2 = dx * dx + dy * dy
+                length = math.sqrt(length2)
                 dz = grid.z[c] - zb - t * length
-                soft = abs(w) / BEND + 0.3
-                one = ANGLE * soft * lever * tilt
-                if disc:
-                    dz /= t
-                    one /= t
-                    error = ev * ev + ((vb * q) ** 2 + (vb * (1 + q)) ** 2) * (1.0 if layers.disc[lb] else 1 / (t * t))
-                else:
-                    error = ev * ev + (vb * q) ** 2 + (vb * (1 + q)) ** 2
-                error += one * one
-                chi2 = dz * dz / error
+                ahead = dx * ex + dy * ey
+                if dz * dz > off_max or length < 0.5 or ahead < 0.5 * length:
+                    continue
+                w = 2 * (ex * dy - ey * dx) / math.sqrt(length2 * (length2 + base * (2 * ahead + base)))
+                if w < w_low or w > w_high:
+                    continue
+                soft = abs(w) / BEND + LEAST_SOFT
+                error = straight + scattered * soft * soft
+                chi2 = dz * dz / (error * t * t if disc else error)
                 # by chance: any hit of the stretch that the bend allows, by the length of an error along z or r
-                if (
-                    chi2 > cuts.window**2
-                    or -0.5 * (chi2 + math.log(error) + LOG_TWO_PI) - log_swing - grid.crowd[c] < cuts.seed_gain
-                ):
-                    continue
-                if _impact(grid, a, ex, ey, w, base) > cuts.impact:
-                    continue
-                seeds = push(seeds, count, a, b, c)
-                count += 1
+                if chi2 < chi2_max:
+                    likely = chi2 + LOG_TWO_PI + math.log(error * (2 * swing + 0.1) ** 2)
+                    if -0.5 * likely - grid.crowd[c] > cuts.seed_gain:
+                        seeds = push(seeds, count, a, b, c)
+                        count += 1
     return seeds, count
-
-
-@compiled(fastmath=FAST)
-def _impact(grid: Grid, a: int, ex: float, ey: float, w: float, base: float) -> float:
-    """Distance from the beam line of a circle through hit a that heads along (ex, ey) half a base later."""
-    turn = -0.5 * w * base
-    c, s = ex - turn * ey, ey + turn * ex
-    across = -grid.x[a] * s + grid.y[a] * c
-    bottom = 1 + math.sqrt(max(1 + 2 * w * across + w * w * grid.r[a] ** 2, 0.0))
-    return abs((2 * across + w * grid.r[a] ** 2) / bottom)

@@ -13,6 +13,7 @@ from pcloud.tracking.following import follow
 from pcloud.tracking.free_seeding import free_seeds
 from pcloud.tracking.inward import MOST
 from pcloud.tracking.seeding import beam_seeds
+from pcloud.tracking.settings import UNCONFIRMED
 
 
 @compiled()
@@ -34,7 +35,7 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
             b, c = seeds[s, 1], seeds[s, 2]
             if owner[a] >= 0 and owner[a] == owner[b] and owner[a] == owner[c]:
                 continue
-            if cuts.confirm > 0 and not confirmed(a, b, c, layer_of[c], grid, layers, links, cuts):
+            if cuts.confirm > UNCONFIRMED and not confirmed(a, b, c, layer_of[c], grid, layers, links, cuts):
                 continue
             if n_tried == len(tried):
                 larger = np.empty((2 * n_tried, 3), np.int32)

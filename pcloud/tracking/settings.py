@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+UNCONFIRMED = -1e9  # of `confirm`: seeds are followed without a fourth hit
+
 
 class Cuts(NamedTuple):
     """One pass: numbers that compiled code reads."""
@@ -26,7 +28,7 @@ class Cuts(NamedTuple):
     misses: float  # layers in a row without hit that end a track
     double: float  # log likelihood ratio that a second hit on a layer needs
     inner: float  # and a hit inside of the seed
-    confirm: float  # 1 to demand a fourth hit near the seed's circle on the next two layers
+    confirm: float  # log likelihood ratio that a fourth hit near the seed's circle needs; UNCONFIRMED for none
     seed_gain: float  # log likelihood ratio that the third hit of a seed must bring
     hits_min: float  # fewest hits of a candidate
     accept: float  # log likelihood ratio that a candidate needs
@@ -37,12 +39,13 @@ class Cuts(NamedTuple):
 
 BEAM_PASS = Cuts(
     beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=25.0, miss=2.5,
-    misses=2.0, double=0.5, inner=0.0, confirm=1.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
+    misses=2.0, double=0.5, inner=0.0, confirm=-5.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
     field_slack=0.03,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
-    beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, hits_min=5.0, accept=12.0, z_low=-300.0, z_high=300.0
-)
+    beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, confirm=1.0, hits_min=5.0, accept=12.0,
+    z_low=-300.0, z_high=300.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,11 @@ class Settings:
     passes: tuple[Cuts, ...] = (
         BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0),
         BEAM_PASS,
-        BEAM_PASS._replace(pt_min=0.14, hits_min=5.0, accept=14.0, accept_hit=2.0),
-        BEAM_PASS._replace(pt_min=0.14, confirm=0.0, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5),
+        BEAM_PASS._replace(pt_min=0.14, confirm=0.0, hits_min=5.0, accept=14.0, accept_hit=2.0),
+        BEAM_PASS._replace(pt_min=0.14, confirm=UNCONFIRMED, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5),
         FREE_PASS,
         FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0),
-        BEAM_PASS._replace(pt_min=0.3, confirm=0.0, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0),
+        BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0),
     )
 
 
