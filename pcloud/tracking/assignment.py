@@ -34,36 +34,47 @@ def _sink(heap: np.ndarray, size: int, at: int, value: np.ndarray) -> None:
 
 @compiled()
 def assign(
-    names: np.ndarray, gains: np.ndarray, sizes: np.ndarray, totals: np.ndarray, taken: np.ndarray, cuts: Cuts
+    names: np.ndarray,
+    gains: np.ndarray,
+    sizes: np.ndarray,
+    totals: np.ndarray,
+    odds: np.ndarray,
+    taken: np.ndarray,
+    cuts: Cuts,
 ) -> np.ndarray:
     """Candidate numbers that are kept, likeliest first; their rows of names and sizes are cut down to the hits they keep.
 
-    names, gains [candidates, most]; sizes, totals [candidates], size 0 = none; taken [places] bool is updated.
+    names, gains [candidates, most]; sizes, totals [candidates], size 0 = none; odds [candidates] a judge's,
+    added to what the hits that are left bring; totals becomes that sum; taken [places] bool is updated.
     """
     heap, size = np.empty(len(sizes), np.int64), 0
     for i in range(len(sizes)):
         if sizes[i] > 0:
             heap[size] = i
             size += 1
+        totals[i] += odds[i]
     for at in range(size // 2 - 1, -1, -1):
         _sink(heap, size, at, totals)
     kept, count = np.empty(size, np.int64), 0
     while size > 0:
         i = heap[0]
-        n, total = 0, 0.0
+        n, total = 0, odds[i]
         for j in range(sizes[i]):
             if not taken[names[i, j]]:
                 names[i, n], gains[i, n] = names[i, j], gains[i, j]
                 total += gains[i, j]
                 n += 1
         whole = n == sizes[i]
-        sizes[i], totals[i] = n, total
         if whole:
+            total = totals[i]
+        sizes[i], totals[i] = n, total
+        enough = n >= cuts.hits_min and total >= cuts.accept and total >= cuts.accept_hit * n
+        if whole and enough:
             kept[count] = i
             count += 1
             for j in range(n):
                 taken[names[i, j]] = True
-        if whole or n < cuts.hits_min or total < cuts.accept or total < cuts.accept_hit * n:
+        if whole or not enough:
             size -= 1
             heap[0] = heap[size]
         if size > 0:

@@ -131,9 +131,14 @@ def _join(pairs, start, inner, bounds, log_odds, track):
             for one, two, free in ((a, b, c), (a, c, b), (b, c, a)):
                 if track[free] < 0 and track[one] >= 0 and track[one] == track[two] and log_odds[j] > best[free]:
                     best[free], chain[free] = log_odds[j], track[one]
-    any_ = False
+    size = np.zeros(track.max() + 1, np.int64)
     for h in range(len(track)):
-        if chain[h] >= 0:
+        if track[h] >= 0:
+            size[track[h]] += 1
+    joined = False
+    for h in range(len(track)):
+        if chain[h] >= 0 and size[chain[h]] < MOST:
             track[h] = chain[h]
-            any_ = True
-    return any_
+            size[chain[h]] += 1
+            joined = True
+    return joined

@@ -8,7 +8,7 @@ It looks for tracks in passes from easy to hard, each on the hits that the passe
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,13 +43,15 @@ def find_tracks(
     settings: Settings = DEFAULT,
     *,
     threads: int | None = None,
+    judge: Callable[[np.ndarray], np.ndarray] | None = None,
     stages: Stages | None = None,
 ) -> NDArray[np.int64]:
     """Track id of every hit, 0, 1, ... with the surest track first; -1 for hits on no track.
 
     hits: columns x, y, z (mm), volume_id, layer_id and, if at hand, module_id (used for the directions of u and v, where
     the hit does lie on that module). threads: torch's number of threads if None; the answer does
-    not depend on it. stages: filled if given.
+    not depend on it. judge: log odds of candidates by their `features` (`judging.py`), added to what their hits say. stages:
+    filled if given.
     """
     columns = {name: np.asarray(hits[name]) for name in ("x", "y", "z", "volume_id", "layer_id", "module_id") if name in hits}
     threads = torch.get_num_threads() if threads is None else threads
@@ -59,11 +61,11 @@ def find_tracks(
     track = np.full(len(points.x), -1, np.int64)
     free = np.flatnonzero(points.layer >= 0)
     count, spot = 0, None
-    for cuts in starting(settings.passes, layers):
+    for number, cuts in enumerate(starting(settings.passes, layers)):
         start = time.perf_counter()
         if cuts.beam > 0 and spot is not None:
             cuts = cuts._replace(z_low=max(cuts.z_low, spot[0]), z_high=min(cuts.z_high, spot[1]))
-        found = run_pass(points, free, layers, links, solenoid, cuts, threads)
+        found = run_pass(points, free, layers, links, solenoid, cuts, threads, number, judge)
         kept = found.kept
         if not count:
             spot = _beam_spot(points, kept, settings)

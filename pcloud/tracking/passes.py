@@ -15,6 +15,7 @@ import numpy as np
 from pcloud.tracking.assignment import assign
 from pcloud.tracking.following import room
 from pcloud.tracking.hits import Grid, Hits, grid_of
+from pcloud.tracking.judging import features
 from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import Field
 from pcloud.tracking.searching import search
@@ -43,8 +44,18 @@ class Found(NamedTuple):
     kept: Candidates
 
 
-def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, field: Field, cuts: Cuts, threads: int) -> Found:
-    """Tracks among the free hits (rows of Hits)."""
+def run_pass(
+    hits: Hits,
+    free: np.ndarray,
+    layers: Layers,
+    links: np.ndarray,
+    field: Field,
+    cuts: Cuts,
+    threads: int,
+    number: int = 0,
+    judge: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Found:
+    """Tracks among the free hits (rows of Hits); judge: log odds [candidates] to be added, of their `features`."""
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
 
@@ -54,7 +65,8 @@ def run_pass(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray, fi
     seeds, *columns = in_wedges(grid, cuts, threads, work)
     everything = Candidates(*columns)
     mine = Candidates(*(column.copy() for column in everything))
-    kept = assign(*mine, np.zeros(len(grid.row), bool), cuts)
+    odds = np.zeros(len(everything.sizes)) if judge is None else judge(features(*everything, layer_of, grid, layers, number))
+    kept = assign(*mine, odds, np.zeros(len(grid.row), bool), cuts)
     return Found(grid.row[seeds], _named(everything, grid), _named(Candidates(*(column[kept] for column in mine)), grid))
 
 

@@ -21,7 +21,7 @@ def table(*candidates: dict[int, float]) -> tuple[np.ndarray, ...]:
 def test_the_likelier_candidate_keeps_the_shared_hit() -> None:
     names, gains, sizes, totals = table({0: 4, 1: 4, 2: 4, 3: 4}, {3: 9, 4: 9, 5: 9, 6: 9}, {0: 1, 6: 1, 7: 9})
     taken = np.zeros(8, bool)
-    kept = assign(names, gains, sizes, totals, taken, CUTS)
+    kept = assign(names, gains, sizes, totals, np.zeros(3), taken, CUTS)
     assert kept.tolist() == [1, 0]  # 36, then 16 - 4 = 12; the third keeps one hit of three and goes
     assert names[0, : sizes[0]].tolist() == [0, 1, 2]
     assert taken.tolist() == [True] * 7 + [False]
@@ -29,4 +29,4 @@ def test_the_likelier_candidate_keeps_the_shared_hit() -> None:
 
 def test_of_equals_the_first_wins() -> None:
     names, gains, sizes, totals = table({0: 3, 1: 3, 2: 3}, {0: 3, 1: 3, 2: 3})
-    assert assign(names, gains, sizes, totals, np.zeros(3, bool), CUTS).tolist() == [0]
+    assert assign(names, gains, sizes, totals, np.zeros(2), np.zeros(3, bool), CUTS).tolist() == [0]
