@@ -29,17 +29,27 @@ def extend(
     bounds = np.searchsorted(place[graph.outer][order], np.arange(len(place) + 1))
     here = track[graph.row]
     odds = log_odds[order].astype(np.float64)
-    _walk(graph.pairs, inside_out, graph.inner[order], bounds, odds, here, track.max(initial=-1) + 1, worth, rounds)
-    track[graph.row] = merged(here, graph.hits, log_odds, worth=worth)
+    found = track.max(initial=-1) + 1
+    elsewhere = np.zeros(found + len(here), np.int64)  # hits of each track, old or to come, that are not in the graph
+    elsewhere[:found] = np.bincount(track[track >= 0], minlength=found) - np.bincount(here[here >= 0], minlength=found)
+    _walk(graph.pairs, inside_out, graph.inner[order], bounds, odds, here, elsewhere, found, worth, rounds)
+    names = merged(here, elsewhere, graph.hits, log_odds, worth=worth)
+    renamed = np.arange(found + len(here))
+    renamed[here[here >= 0]] = names[here >= 0]
+    track[graph.row] = here
+    track[track >= 0] = renamed[track[track >= 0]]
 
 
-def merged(track: NDArray[np.int64], triplets: np.ndarray, log_odds: np.ndarray, *, worth: float) -> NDArray[np.int64]:
+def merged(
+    track: NDArray[np.int64], elsewhere: np.ndarray, triplets: np.ndarray, log_odds: np.ndarray, *, worth: float
+) -> NDArray[np.int64]:
     """Pieces of one track put together: tracks that choose each other by the sum of the log odds of triplets across them.
 
-    track [places], triplets [triplets, 3] places; a triplet speaks, for or against, where one track holds two of its hits and
-    the other the third. A sum of at least ``worth`` is needed; what is put together bears the lower of both names.
+    track [places]; elsewhere [tracks]: hits that they have beside these; triplets [triplets, 3] places. A triplet speaks, for
+    or against, where one track holds two of its hits and the other the third. A sum of at least ``worth`` is needed; what is
+    put together bears the lower of both names.
     """
-    track = track.copy()
+    track, elsewhere = track.copy(), elsewhere.copy()
     for _ in range(4):
         names = track[triplets]
         low, high = names.min(1), names.max(1)
@@ -53,10 +63,11 @@ def merged(track: NDArray[np.int64], triplets: np.ndarray, log_odds: np.ndarray,
         ends = np.stack([key // n, key % n])
         best = np.zeros(n)
         np.maximum.at(best, ends.ravel(), np.tile(votes, 2))
-        size = np.bincount(track[track >= 0], minlength=n)
+        size = np.bincount(track[track >= 0], minlength=n) + elsewhere[:n]
         mutual = (votes == best[ends[0]]) & (votes == best[ends[1]]) & (size[ends].sum(0) <= MOST)
         if not mutual.any():
             break
+        elsewhere[ends[0, mutual]] += elsewhere[ends[1, mutual]]
         into = np.arange(n)
         into[ends[1, mutual]] = ends[0, mutual]
         track[track >= 0] = into[track[track >= 0]]
@@ -76,13 +87,13 @@ def ends(radius: np.ndarray, track: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @compiled()
-def _walk(pairs, start, inner, bounds, log_odds, track, found, worth, rounds):
+def _walk(pairs, start, inner, bounds, log_odds, track, elsewhere, found, worth, rounds):
     """Rounds of: free hits join tracks; the best chain that ends in each pair, by dynamic programming; chains taken, best
     first, if no hit is taken."""
     total, came = np.empty(len(pairs)), np.empty(len(pairs), np.int64)
     last_of = np.empty(len(pairs), np.bool_)
     for _ in range(rounds):
-        while _join(pairs, start, inner, bounds, log_odds, track):
+        while _join(pairs, start, inner, bounds, log_odds, track, elsewhere):
             pass
         total[:], came[:] = 0.0, -1
         for i in range(len(start)):
@@ -119,7 +130,7 @@ def _walk(pairs, start, inner, bounds, log_odds, track, found, worth, rounds):
 
 
 @compiled()
-def _join(pairs, start, inner, bounds, log_odds, track):
+def _join(pairs, start, inner, bounds, log_odds, track, elsewhere):
     """Free hits join the track that holds the other two hits of their likeliest triplet: the next hit, and double hits where
     modules overlap. Says whether any did."""
     best, chain = np.zeros(len(track)), np.full(len(track), -1, np.int64)
@@ -131,7 +142,7 @@ def _join(pairs, start, inner, bounds, log_odds, track):
             for one, two, free in ((a, b, c), (a, c, b), (b, c, a)):
                 if track[free] < 0 and track[one] >= 0 and track[one] == track[two] and log_odds[j] > best[free]:
                     best[free], chain[free] = log_odds[j], track[one]
-    size = np.zeros(track.max() + 1, np.int64)
+    size = elsewhere.copy()
     for h in range(len(track)):
         if track[h] >= 0:
             size[track[h]] += 1

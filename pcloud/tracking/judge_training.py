@@ -76,7 +76,7 @@ def fit(
         for rows in torch.randperm(len(x)).split(batch):
             loss = nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
     parts = {"mean": mean, "spread": spread}

@@ -82,13 +82,34 @@ def test_pieces_that_choose_each_other_are_put_together() -> None:
     track = np.array([0, 0, 0, 1, 1, 2, 2, -1])
     triplets = np.array([(0, 1, 3), (1, 2, 3), (2, 3, 4), (3, 4, 5), (3, 4, 7), (0, 3, 5)])
     odds = np.array([2.0, 2.0, 1.0, 4.0, 50.0, 0.5])
-    assert merged(track, triplets, odds, worth=3.0).tolist() == [0, 0, 0, 0, 0, 0, 0, -1]  # 2 joins what 0 and 1 have become
+    assert merged(track, np.zeros(3, np.int64), triplets, odds, worth=3.0).tolist() == [
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        -1,
+    ]  # 2 joins what 0 and 1 have become
     odds[3] = -1.0
-    assert merged(track, triplets, odds, worth=3.0).tolist() == [0, 0, 0, 0, 0, 2, 2, -1]
+    assert merged(track, np.zeros(3, np.int64), triplets, odds, worth=3.0).tolist() == [0, 0, 0, 0, 0, 2, 2, -1]
     odds[1] = -2.0
-    assert merged(track, triplets, odds, worth=3.0).tolist() == track.tolist()
+    assert merged(track, np.zeros(3, np.int64), triplets, odds, worth=3.0).tolist() == track.tolist()
 
 
 def test_nothing_is_put_together_beyond_the_length_of_a_track() -> None:
     track = np.repeat([0, 1], [MOST - 2, 3])
-    assert merged(track, np.array([(0, 1, MOST)]), np.array([9.0]), worth=1.0).tolist() == track.tolist()
+    triplet, odds = np.array([(0, 1, MOST)]), np.array([9.0])
+    assert merged(track, np.zeros(2, np.int64), triplet, odds, worth=1.0).tolist() == track.tolist()
+    short = np.repeat([0, 1], [3, 3])
+    assert merged(short, np.array([0, MOST - 5]), triplet.clip(max=3), odds, worth=1.0).tolist() == short.tolist()
+    assert merged(short, np.array([0, MOST - 6]), triplet.clip(max=3), odds, worth=1.0).tolist() == [0] * 6
+
+
+def test_a_track_outside_of_the_graph_keeps_its_name_with_the_piece_that_joins_it() -> None:
+    """Hits 0 and 1 are of track 5, whose third hit is not in the graph; 3, 4, 5 become a piece that joins it."""
+    made = graph([(0, 1, 3), (1, 3, 4), (3, 4, 5)], 6)
+    names = np.array([5, 5, 5, -1, -1, -1])
+    extend(made, np.arange(6.0), np.array([-1.0, 9.0, 9.0]), names, worth=1.0)
+    assert names.tolist() == [5] * 6
