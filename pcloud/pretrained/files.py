@@ -26,7 +26,7 @@ class Files(NamedTuple):
     weights: Path
 
 
-DEFAULTS = {"tracks": "tracks-classical"}  # the best for any machine, by a short name
+DEFAULTS = {"tracks": "tracks-judged"}  # the best for any machine, by a short name
 
 
 def shipped() -> list[str]:

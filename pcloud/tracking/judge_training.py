@@ -1,7 +1,6 @@
 """How a judge of candidates learns: candidates of simulated events, their worth by the truth, a small network fitted to it.
 
-seen = [candidates_of(hits, particle_id, detector, settings) for hits, particle_id in events]
-judge = Judge(fit(*(np.concatenate(part) for part in zip(*seen))))
+``weights = fit(*candidates_of(hits, particle_id, detector, settings))``; `pcloud.cli.judging` does it for a store of events.
 """
 
 from __future__ import annotations
@@ -14,8 +13,16 @@ from torch import nn
 
 from pcloud.tracking.detector import Table
 from pcloud.tracking.finding import Stages, find_tracks
+from pcloud.tracking.judging import WIDTH
 from pcloud.tracking.passes import Candidates
-from pcloud.tracking.settings import Settings
+from pcloud.tracking.settings import Settings, eased
+
+EPOCHS, BATCH = 12, 512
+
+
+def steps(candidates: int, epochs: int = EPOCHS, batch: int = BATCH) -> int:
+    """Steps of a fit to so many candidates."""
+    return epochs * (candidates // batch + 1)
 
 
 def candidates_of(
@@ -58,9 +65,8 @@ def fit(
     table: np.ndarray,
     target: np.ndarray,
     *,
-    width: int = 32,
-    epochs: int = 12,
-    batch: int = 512,
+    epochs: int = EPOCHS,
+    batch: int = BATCH,
     rate: float = 3e-3,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
@@ -68,18 +74,18 @@ def fit(
     torch.manual_seed(seed)
     mean, spread = table.mean(axis=0), table.std(axis=0) + 1e-3
     x, y = torch.as_tensor((table - mean) / spread, dtype=torch.float32), torch.as_tensor(target, dtype=torch.float32)
-    inside, hidden, out = nn.Linear(x.shape[1], width), nn.Linear(width, width), nn.Linear(width, 1)
+    inside, hidden, out = nn.Linear(x.shape[1], WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
     net = nn.Sequential(inside, nn.ReLU(), hidden, nn.ReLU(), out)
     optimizer = torch.optim.Adam(net.parameters(), lr=rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * (len(x) // batch + 1))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps(len(x), epochs, batch))
     for _ in range(epochs):
-        for rows in torch.randperm(len(x)).split(batch):
+        for rows in torch.randperm(len(x)).split(batch):  # type: ignore[no-untyped-call]
             loss = nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    parts = {"mean": mean, "spread": spread}
+    parts = {"mean": mean, "spread": spread, "eased": eased()}
     for name, layer in (("inside", inside), ("hidden", hidden), ("out", out)):
         parts[name], parts[f"{name}_bias"] = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
     parts["out"] = parts["out"][:, 0]

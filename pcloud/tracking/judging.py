@@ -24,6 +24,11 @@ FEATURES = (
     "rivals per hit", "share of hits where it is the likeliest", "ratio to the likeliest rival", "share of hits of that rival",
     *(f"pass {number}" for number in range(PASSES)),
 )  # fmt: skip
+WIDTH = 32
+SHAPES = {
+    "mean": (len(FEATURES),), "spread": (len(FEATURES),), "inside": (len(FEATURES), WIDTH), "inside_bias": (WIDTH,),
+    "hidden": (WIDTH, WIDTH), "hidden_bias": (WIDTH,), "out": (WIDTH,), "out_bias": (1,), "eased": (PASSES, 2),
+}  # fmt: skip
 BEND = 5.7e-4  # GeV / mm
 PIXEL = 0.1  # mm, errors along v below this are those of pixels
 
@@ -122,13 +127,15 @@ def features(
 
 @dataclass(frozen=True)
 class Judge:
-    """Log odds by two layers: out(relu(hidden(relu(inside((features - mean) / spread))))), times `scale`, within `most`."""
+    """Log odds by two layers, out(relu(hidden(relu(inside((features - mean) / spread))))), times ``scale``, within ``most``;
+    and what they make up for of the likelihood that a pass asks of a candidate.
 
-    weights: Mapping[
-        str, np.ndarray
-    ]  # mean, spread [F]; inside [F, H], inside_bias; hidden [H, H], hidden_bias; out [H], out_bias
+    weights: mean, spread [F]; inside [F, H], inside_bias; hidden [H, H], hidden_bias; out [H], out_bias [1]; eased [PASSES, 2],
+    of which the larger is added: the first as it is, the second for each hit.
+    """
+
+    weights: Mapping[str, np.ndarray]
     scale: float = 2.0  # how much of a candidate's log likelihood ratio one of log odds is worth
-    shift: float = 0.0  # added to the log odds
     most: float = 6.0  # log odds on either side
 
     def __call__(self, table: np.ndarray) -> np.ndarray:
@@ -138,5 +145,6 @@ class Judge:
         x = np.maximum(x @ part["inside"] + part["inside_bias"], 0)
         x = np.maximum(x @ part["hidden"] + part["hidden_bias"], 0)
         odds = x @ part["out"] + part["out_bias"]
-        found: np.ndarray = self.scale * np.clip(odds.astype(np.float64) + self.shift, -self.most, self.most)
-        return found
+        least, of_hit = part["eased"].astype(np.float64)[table[:, -PASSES:].argmax(1)].T
+        found: np.ndarray = self.scale * np.clip(odds.astype(np.float64), -self.most, self.most)
+        return found + np.maximum(least, of_hit * table[:, 0])

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+
 UNCONFIRMED = -1e9  # of `confirm`: seeds are followed without a fourth hit
 
 
@@ -35,17 +37,20 @@ class Cuts(NamedTuple):
     accept_hit: float  # and on average per hit
     sure: float  # log likelihood ratio from which a candidate's hits are not tried as the beginning of another one
     field_slack: float  # relative error of the curvature taken from three points
+    share: float  # of accept and accept_hit that is enough for a learned judge, if there is one, to look at a candidate
 
 
 BEAM_PASS = Cuts(
     beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=25.0, miss=2.5,
     misses=2.0, double=0.5, inner=0.0, confirm=-5.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
-    field_slack=0.03,
+    field_slack=0.03, share=1.0,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
     beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, confirm=1.0, hits_min=5.0, accept=12.0,
     z_low=-300.0, z_high=300.0,
 )  # fmt: skip
+_SOFT = BEAM_PASS._replace(pt_min=0.14, confirm=0.0, hits_min=5.0, accept=14.0, accept_hit=2.0)
+_SHORT = BEAM_PASS._replace(pt_min=0.14, confirm=UNCONFIRMED, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5)
 
 
 @dataclass(frozen=True)
@@ -61,11 +66,13 @@ class Settings:
     passes: tuple[Cuts, ...] = (
         BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0),
         BEAM_PASS,
-        BEAM_PASS._replace(pt_min=0.14, confirm=0.0, hits_min=5.0, accept=14.0, accept_hit=2.0),
-        BEAM_PASS._replace(pt_min=0.14, confirm=UNCONFIRMED, start_r=130.0, hits_min=4.0, accept=10.0, accept_hit=1.5),
-        FREE_PASS,
-        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0),
-        BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0),
+        _SOFT,
+        _SHORT,
+        FREE_PASS._replace(share=0.7),
+        _SOFT._replace(share=0.5),  # once more, on what is left
+        _SHORT._replace(share=0.5),
+        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0, share=0.5),
+        BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0, share=0.5),
     )
 
 
@@ -92,14 +99,6 @@ def changed(settings: Settings, cuts: Mapping[str, float]) -> Settings:
     return replace(settings, passes=tuple(passes))
 
 
-def _eased(cuts: Cuts, share: float) -> Cuts:
-    """The pass with a share of the likelihood that it asks of a candidate."""
-    return cuts._replace(accept=cuts.accept * share, accept_hit=cuts.accept_hit * share)
-
-
-# For a learned judge to choose from: after the passes for what is plain, passes that leave more candidates. On simulated events.
-_P = DEFAULT.passes
-JUDGED = replace(
-    DEFAULT,
-    passes=(*_P[:4], _eased(_P[4], 0.7), _eased(_P[2], 0.5), _eased(_P[3], 0.5), _eased(_P[5], 0.5), _eased(_P[6], 0.5)),
-)
+def eased(settings: Settings = DEFAULT) -> np.ndarray:
+    """[passes, 2] what a judge adds to a candidate, at least and for each hit, so that its pass's share is enough of itself."""
+    return np.array([(cuts.accept * (1 - cuts.share), cuts.accept_hit * (1 - cuts.share)) for cuts in settings.passes])

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep.simulate import Recipe
+from data_prep.simulate import Recipe, simulate
 from data_prep.trackml import to_event
 from pcloud import cli, pretrained
+from pcloud.cli import judging
 from pcloud.cloud import collate
 from pcloud.data.event import Event, Inputs, to_cloud
 from pcloud.tasks import TrackFollowing, concatenate
@@ -69,5 +70,26 @@ def test_a_layer_is_needed() -> None:
         TrackFollowing().tabulate((), cloud)
 
 
+def test_a_judge_is_trained_on_simulated_events_and_travels_with_the_model(tmp_path: Path) -> None:
+    (store,) = simulate(tmp_path / "store", events=2, pileup=6, seed=3, store=True)
+    judging.train(store, tmp_path / "run")
+    model = pretrained.load(tmp_path / "run", "cpu")
+    assert model.card.training.steps > 0 and len(model.card.training.knows()) == 2
+    cloud = to_cloud(event(1), INPUTS)
+    judge = model.task.judge()
+    assert judge is not None and judge.weights["inside"].any()
+    assert model.task.summarize(model(cloud))["score"] > 0.9
+    with pytest.raises(FileNotFoundError):
+        judging.train(tmp_path / "nowhere", tmp_path / "other")
+
+
+def test_a_judge_that_says_the_same_of_all_changes_next_to_nothing() -> None:
+    blank, cloud = TrackFollowing(judged=True), to_cloud(event(1), INPUTS)
+    blank.spread.fill_(1.0)
+    plain = TrackFollowing()
+    scores = [task.summarize(task.tabulate((), cloud))["score"] for task in (blank, plain)]
+    assert abs(scores[0] - scores[1]) <= 0.001
+
+
 def test_the_short_name_is_the_best_for_any_machine() -> None:
-    assert pretrained.load("tracks", "cpu").name == "tracks-classical"
+    assert pretrained.load("tracks", "cpu").name == "tracks-judged"
