@@ -30,6 +30,14 @@ def pseudorapidity(r: Tensor, z: Tensor) -> Tensor:
     return torch.asinh(z / r.clamp(min=1e-6))
 
 
+def unbent(r: Tensor, phi: Tensor, bend: float) -> Tensor:
+    """Azimuth (rad) at the beam line of the circle through it and (r, phi) whose signed diameter is 1 / bend (mm).
+
+    Beyond that diameter no such circle is; the quarter turn it ends with is then taken off.
+    """
+    return phi - torch.asin((bend * r).clamp(min=-0.999, max=0.999))  # at 1 the slope has a pole
+
+
 def transverse(px: Tensor, py: Tensor) -> Tensor:
     """Transverse momentum pT = sqrt(px^2 + py^2), in the unit of its parts."""
     return torch.hypot(px, py)

@@ -62,6 +62,22 @@ def helix(radius: float, phi: float, slope: float, z0: float, arcs: list[float])
 
 
 @law
+@given(radius=st.floats(300, 20000), phi=st.floats(-3, 3), sign=st.sampled_from([-1, 1]))
+def test_a_circle_unbent(radius: float, phi: float, sign: int) -> None:
+    """All points of a circle through the beam line left it in one direction, by its own bend: one over the signed diameter."""
+    x, y, _ = helix(sign * radius, phi, 1.0, 0.0, [sign * part * math.pi for part in (0.01, 0.1, 0.5, 0.8)]).unbind(1)
+    left = physics.unbent(torch.hypot(x, y), torch.atan2(y, x), sign / (2 * radius))
+    torch.testing.assert_close(physics.wrap(left - phi), torch.zeros(4, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_beyond_its_diameter_a_circle_is_unbent_by_a_quarter_turn() -> None:
+    r = torch.tensor([5000.0], requires_grad=True)
+    left = physics.unbent(r, torch.zeros(1), 1e-3)
+    left.sum().backward()
+    assert left.item() == pytest.approx(-math.pi / 2, abs=0.05) and r.grad is not None and r.grad.item() == 0
+
+
+@law
 @given(
     radius=st.floats(2000, 20000),
     phi=st.floats(-3, 3),

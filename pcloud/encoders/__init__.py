@@ -10,12 +10,16 @@ from pcloud.encoders.dgcnn import DGCNN
 from pcloud.encoders.gravnet import GravNetEncoder
 from pcloud.encoders.interaction import InteractionNetwork
 from pcloud.encoders.protocol import Edges, Encoder, Encoding
+from pcloud.encoders.windows import WindowEncoder
 
 ENCODERS = {
     "deepsets": DeepSets,
     "dgcnn": DGCNN,
     "gravnet": GravNetEncoder,
     "interaction": InteractionNetwork,
+    "windows": WindowEncoder,
 }
 
-__all__ = ["ENCODERS", "DGCNN", "DeepSets", "Edges", "Encoder", "Encoding", "GravNetEncoder", "InteractionNetwork"]
+__all__ = [
+    "ENCODERS", "DGCNN", "DeepSets", "Edges", "Encoder", "Encoding", "GravNetEncoder", "InteractionNetwork", "WindowEncoder",
+]  # fmt: skip

@@ -5,6 +5,8 @@ Potentials act inside an event only; repulsion is sought with the neighbour oper
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,7 +19,14 @@ BETA_MAX = 1 - 1e-4  # the charge artanh(beta)^2 has a pole at 1
 
 
 def condensation(
-    beta_logit: Tensor, coords: Tensor, particle: Tensor, offsets: Tensor, *, q_min: float = 0.1, k_max: int = 32
+    beta_logit: Tensor,
+    coords: Tensor,
+    particle: Tensor,
+    offsets: Tensor,
+    *,
+    q_min: float = 0.1,
+    k_max: int = 32,
+    forgiving: bool = False,
 ) -> dict[str, Tensor]:
     """The paper's L_V in two parts and L_beta in two parts; each a mean over the events that have what it counts.
 
@@ -26,6 +35,8 @@ def condensation(
     attract = 1/N sum_i q_i q_a |x_i - x_a|^2, noise feels none;  repel = 1/N sum_i sum_b q_i q_b (1 - |x_i - x_b|)_+ over the
     representatives b of other particles, those among the k_max nearest representatives;  coward = 1/K sum_a (1 - beta_a);
     noise = 1/M sum_noise beta.
+    ``forgiving`` puts ln(1 + e |x_i - x_a|^2) for the square in attract (arXiv 2204.01681): where points of some particles can't
+    be told apart yet, the square holds the whole space together.
     beta_logit [points]; coords [points, dim]: x; particle [points] int64: row in the whole batch, -1 = noise.
     """
     beta, coords = torch.sigmoid(beta_logit.float()), coords.float()
@@ -35,7 +46,8 @@ def condensation(
     member, noise = (particle >= 0).nonzero().squeeze(1), (particle < 0).nonzero().squeeze(1)
     top, group = _representatives(charge.detach(), particle, member)
 
-    pull = charge[member] * charge[top][group] * squared_distance(coords[member], coords[top][group])
+    gap2 = squared_distance(coords[member], coords[top][group])
+    pull = charge[member] * charge[top][group] * (torch.log1p(math.e * gap2) if forgiving else gap2)
     pull = torch.zeros_like(charge).index_add(0, member, pull)
     top_offsets = segments.offsets_of(torch.bincount(owner[top], minlength=events))
     near = radius(coords[top], top_offsets, 1.0, k_max=k_max, query=coords, query_offsets=offsets)

@@ -16,6 +16,7 @@ from pcloud.nn.neighbor_attention import NeighborAttention
 from pcloud.nn.pair_mlp import PairMLP
 from pcloud.nn.reduce import strongest
 from pcloud.nn.standardize import Standardize
+from pcloud.nn.window_attention import WindowAttention, Windows
 
 __all__ = [
     "MLP",
@@ -27,6 +28,8 @@ __all__ = [
     "NeighborAttention",
     "PairMLP",
     "Standardize",
+    "WindowAttention",
+    "Windows",
     "by_blocks",
     "strongest",
 ]

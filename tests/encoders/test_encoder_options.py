@@ -12,7 +12,7 @@ from pcloud.encoders import ENCODERS
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-@pytest.mark.parametrize("option", ["channels", "layers", "k", "heads", "space"])
+@pytest.mark.parametrize("option", ["channels", "layers", "k", "heads", "space", "window"])
 def test_options_below_1_are_named(name: str, option: str) -> None:
     if option in inspect.signature(ENCODERS[name]).parameters:
         with pytest.raises(ValueError, match=f"{option} = 0 came"):

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pcloud.cloud import PointCloud, collate
 from pcloud.encoders import ENCODERS, Encoding
 
-SMALL = {"channels": 8, "layers": 2, "k": 4, "heads": 2, "space": 2}
+SMALL = {"channels": 8, "layers": 2, "k": 4, "heads": 2, "space": 2, "window": 4}
 CHANNELS = 4
 SIZES = [[9, 12], [0, 9, 12], [9, 0, 12], [9, 12, 0], [9, 0, 0, 1], [1, 1], [3, 2, 9], [1], [0], [0, 0], []]
 every = pytest.mark.parametrize("name", ENCODERS)
