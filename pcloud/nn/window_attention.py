@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pcloud import segments
 
 SPACE = 7  # and one channel more for the length of s: kernels like multiples of 8
-FAR = 1e9  # the squared distance of a place without a row
+NEVER = -1e9  # the logit of a place without a row
 
 
 class Windows(NamedTuple):
@@ -42,22 +42,29 @@ class Windows(NamedTuple):
         out = x.new_zeros(self.windows * self.size, *x.shape[1:]).index_copy(0, self.slot, x)
         return out.view(self.windows, self.size, *x.shape[1:])
 
-    def empty(self) -> Tensor:
-        """[windows, size] 1 where there is no row, 0 where there is one."""
-        out = torch.ones(self.windows * self.size, device=self.slot.device)
-        return out.index_fill(0, self.slot, 0.0).view(self.windows, self.size)
-
     def unpack(self, packed: Tensor) -> Tensor:
         """The inverse of ``pack``."""
         return packed.flatten(0, 1)[self.slot]
 
+    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """softmax_j(query_i . key_j) value_j over the rows j of i's window: three times [rows, heads, width] -> the same.
+
+        The last channel of every query is 1: there a place without a row gets the key that nobody hears.
+        """
+        query, key, value = self.pack(query), self.pack(key), self.pack(value)
+        nobody = torch.full_like(key[..., 0], NEVER).flatten(0, 1).index_fill(0, self.slot, 0.0).view(key.shape[:3])
+        key = torch.cat([key[..., :-1], (key[..., -1] + nobody)[..., None]], dim=-1)
+        query, key, value = query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2)
+        return self.unpack(F.scaled_dot_product_attention(query, key, value, scale=1.0).transpose(1, 2))
+
 
 class WindowAttention(nn.Module):
-    """x_i' = W_o sum_j a_ij V x_j,  a_ij = softmax_j(Q x_i . K x_j / sqrt(channels per head) - |s_i - s_j|^2), by head.
+    """x_i' = W_o [sum_j a_ij V x_j, sum_j a_ij (s_j - s_i), sum_j a_ij |s_j - s_i|^2], by head,
+    a_ij = softmax_j(Q x_i . K x_j / sqrt(channels per head) - |s_i - s_j|^2), over the rows j of i's window, i too.
 
-    s = W_s [x, place]: where a head puts a row, as in GravNet (arXiv 1902.07987) and HEPT's kernel (arXiv 2402.12535). j runs
-    over the rows of i's window, i too. x [rows, channels], place [rows, places] -> [rows, channels]. V has SPACE + 1 channels
-    a head more than K, because the fused kernels want values as wide as the keys with s in them.
+    s = W_s [x, place]: where a head puts a row, as in GravNet (arXiv 1902.07987) and HEPT's kernel (arXiv 2402.12535). That a
+    row hears where others are from here spares it the difference of large numbers. x [rows, channels], place [rows, places]
+    -> [rows, channels].
     """
 
     def __init__(self, channels: int, places: int, *, heads: int = 4) -> None:
@@ -67,24 +74,22 @@ class WindowAttention(nn.Module):
         self.heads, self.scale = heads, (channels // heads) ** -0.5
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels, bias=False)  # it would add the same to all logits of a row
-        self.value = nn.Linear(channels, channels + heads * (SPACE + 1))
+        self.value = nn.Linear(channels, channels)
         self.space = nn.Linear(channels + places, heads * SPACE, bias=False)
         self.out = nn.Linear(channels + heads * (SPACE + 1), channels)
 
     def forward(self, x: Tensor, place: Tensor, windows: Windows) -> Tensor:
-        rows, channels = x.shape
         parts = [self.query(x), self.key(x), self.value(x)]
         with torch.autocast(x.device.type, enabled=False):  # in half precision the difference of squares would cancel
-            s = self.space(torch.cat([x.float(), place.float()], dim=-1))
-            own = torch.cat([part.float().view(rows, self.heads, part.shape[1] // self.heads) for part in (*parts, s)], dim=-1)
-            width = channels // self.heads
-            query, key, value, s = torch.split(
-                windows.pack(own).transpose(1, 2), [width, width, width + SPACE + 1, SPACE], dim=-1
-            )
-            length = s.square().sum(-1, keepdim=True) + windows.empty()[:, None, :, None] * FAR
+            query, key, value = (part.float().unflatten(1, (self.heads, -1)) for part in parts)
+            s = self.space(torch.cat([x.float(), place.float()], dim=-1)).unflatten(1, (self.heads, -1))
+            length = s.square().sum(-1, keepdim=True)
             query = torch.cat([self.scale * query, 2 * s, torch.ones_like(length)], dim=-1)
             key = torch.cat([key, s, -length], dim=-1)  # query . key: the logit, less |s_i|^2, which a softmax over j can't see
-            heard = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-            heard = windows.unpack(heard.transpose(1, 2)).flatten(1)
+            value = torch.cat([value, s, length], dim=-1)
+            heard = windows.attend(query, key, value)
+            told, there, size = heard.split([value.shape[-1] - SPACE - 1, SPACE, 1], dim=-1)
+            spread = size + length - 2 * (s * there).sum(-1, keepdim=True)
+            heard = torch.cat([told, there - s, torch.log1p(spread.clamp(min=0))], dim=-1).flatten(1)
         out: Tensor = self.out(heard.to(x.dtype))
         return out

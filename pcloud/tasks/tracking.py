@@ -29,7 +29,7 @@ class TrackFinding(nn.Module):
     finder: ``edges`` classifies pairs of hits and joins them (the encoder must have edges); ``embedding`` learns a space where
     the hits of a particle cluster and runs DBSCAN in it; ``condensation`` learns a representative hit per particle.
     threshold is the finder's cut: least edge score, DBSCAN radius, or least beta. A candidate has at most max_hits hits;
-    what is larger is parted (edges) or given up.
+    what is larger is parted (edges), given up (embedding), or loses its farthest hits (condensation).
     """
 
     def __init__(
@@ -135,9 +135,12 @@ class Embedding(nn.Module):
 
 
 class Condensation(nn.Module):
-    """Give each hit a beta and a place; hits gather around condensation points of beta above ``threshold``."""
+    """Give each hit a beta and a place; hits gather around condensation points of beta above ``threshold``: to each the
+    nearest ``max_hits`` within REACH, of a space in which representatives of two particles push each other within 1."""
 
-    def __init__(self, encoder: Encoder, *, threshold: float, max_hits: int, dim: int = 4) -> None:
+    REACH = 0.75
+
+    def __init__(self, encoder: Encoder, *, threshold: float, max_hits: int, dim: int = 8) -> None:
         super().__init__()
         self.threshold, self.max_hits = threshold, max_hits
         self.head = MLP([encoder.point_channels, encoder.point_channels, dim + 1])
@@ -148,12 +151,12 @@ class Condensation(nn.Module):
 
     def loss(self, output: tuple[Tensor, ...], particle: Tensor, offsets: Tensor) -> dict[str, Tensor]:
         beta_logit, coords = output
-        return losses.condensation(beta_logit, coords, particle, offsets)
+        return losses.condensation(beta_logit, coords, particle, offsets, q_min=0.5, forgiving=True)
 
     def candidates(self, output: tuple[Tensor, ...], pos: Tensor, first: int, last: int) -> np.ndarray:
         logit, coords = _arrays(first, last, *output)
-        track = building.condensation_points(expit(logit.astype(np.float64)), coords, beta_min=self.threshold, distance=0.5)
-        return building.shorter(track, self.max_hits)
+        beta = expit(logit.astype(np.float64))
+        return building.condensation_points(beta, coords, beta_min=self.threshold, distance=self.REACH, max_hits=self.max_hits)
 
 
 FINDERS = {"edges": Edges, "embedding": Embedding, "condensation": Condensation}

@@ -57,9 +57,12 @@ def dbscan(coords: Floats, *, eps: float, min_points: int = 2) -> Ints:
     return found
 
 
-def condensation_points(beta: Floats, coords: Floats, *, beta_min: float, distance: float) -> Ints:
-    """Greedy collection around condensation points (arXiv 2002.03605, section 3): the surest point takes all free points
-    within ``distance``, then the next, down to ``beta_min``. beta [points], coords [points, dim]."""
+def condensation_points(beta: Floats, coords: Floats, *, beta_min: float, distance: float, max_hits: int | None = None) -> Ints:
+    """Greedy collection around condensation points (arXiv 2002.03605, section 3): the surest point takes the free points
+    within ``distance``, of more than ``max_hits`` the nearest; then the next, down to ``beta_min``.
+
+    beta [points], coords [points, dim]. At equal beta or distance the lower row goes first.
+    """
     track = np.full(len(beta), -1, np.int64)
     if not len(beta):
         return track
@@ -69,8 +72,12 @@ def condensation_points(beta: Floats, coords: Floats, *, beta_min: float, distan
         if beta[i] < beta_min:
             break
         if track[i] < 0:
-            near = np.asarray(tree.query_ball_point(coords[i], distance))
-            track[near[track[near] < 0]] = found
+            near = np.sort(np.asarray(tree.query_ball_point(coords[i], distance)))
+            near = near[track[near] < 0]
+            if max_hits is not None and len(near) > max_hits:
+                away = np.where(near == i, -1.0, ((coords[near] - coords[i]) ** 2).sum(1))
+                near = near[np.argsort(away, kind="stable")[:max_hits]]
+            track[near] = found
             found += 1
     return track
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import pytest
@@ -54,6 +55,14 @@ def test_condensation_on_paper() -> None:
         },
         rel=1e-4,
     )
+
+
+def test_forgiving_attraction_on_paper() -> None:
+    """The hit at 1 from its representative pays ln(1 + e) where the square asks for 1; all else is as before."""
+    given = logit([0.8, 0.5, 0.6, 0.3]), column(0, 1, 1.5, 1.25), torch.tensor([0, 0, 1, -1]), ONE
+    square, soft = of(losses.condensation(*given)), of(losses.condensation(*given, forgiving=True))
+    assert soft.pop("attract") == pytest.approx(square.pop("attract") * math.log(1 + math.e), rel=1e-4)
+    assert soft == square
 
 
 def test_contrastive_on_paper() -> None:
@@ -200,6 +209,7 @@ def edges(beta: Tensor, x: Tensor, particle: Tensor, offsets: Tensor) -> Terms:
 
 LOSSES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Terms]] = {
     "condensation": losses.condensation,
+    "forgiving condensation": partial(losses.condensation, forgiving=True),
     "contrastive": lambda beta, x, particle, offsets: losses.contrastive(x + 0 * beta[:, None], particle, offsets),
     "edges": edges,
 }

@@ -94,6 +94,19 @@ def test_condensation_points_at_equal_beta() -> None:
     assert groups(track) == {frozenset({0, 1}), frozenset({2})}
 
 
+def test_condensation_points_take_the_nearest() -> None:
+    """Of three free hits in reach, with at most 3 to a candidate, the farthest stays free, and gathers what is left."""
+    coords, beta = np.array([[0.0], [0.3], [-0.1], [0.2], [0.45]]), np.array([0.9, 0.8, 0.1, 0.1, 0.1])
+    track = condensation_points(beta, coords, beta_min=0.5, distance=0.5, max_hits=3)
+    assert groups(track) == {frozenset({0, 2, 3}), frozenset({1, 4})}
+
+
+def test_a_condensation_point_is_in_its_own_candidate() -> None:
+    """Of hits in one place too, where the first are no nearer than itself."""
+    track = condensation_points(np.array([0.1, 0.1, 0.9]), np.zeros((3, 1)), beta_min=0.5, distance=1.0, max_hits=2)
+    assert groups(track) == {frozenset({0, 2})}
+
+
 def test_shorter() -> None:
     assert shorter(np.array([0, 0, 0, 1, 1, -1]), 2).tolist() == [-1, -1, -1, 1, 1, -1]
     assert shorter(np.array([-1, -1, -1]), 2).tolist() == [-1, -1, -1]
