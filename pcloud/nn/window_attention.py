@@ -88,7 +88,7 @@ class WindowAttention(nn.Module):
             key = torch.cat([key, s, -length], dim=-1)  # query . key: the logit, less |s_i|^2, which a softmax over j can't see
             value = torch.cat([value, s, length], dim=-1)
             heard = windows.attend(query, key, value)
-            told, there, size = heard.split([value.shape[-1] - SPACE - 1, SPACE, 1], dim=-1)
+            told, there, size = torch.split(heard, [value.shape[-1] - SPACE - 1, SPACE, 1], dim=-1)
             spread = size + length - 2 * (s * there).sum(-1, keepdim=True)
             heard = torch.cat([told, there - s, torch.log1p(spread.clamp(min=0))], dim=-1).flatten(1)
         out: Tensor = self.out(heard.to(x.dtype))

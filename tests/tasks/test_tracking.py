@@ -107,7 +107,9 @@ def test_idle_output_scores_nothing(finder: str) -> None:
 def test_all_hits_in_one_place_score_nothing(finder: str) -> None:
     cloud = tracks(3)
     figures = task(finder).summarize(task(finder).tabulate(ALL_IN_ONE[finder](cloud), cloud))
-    assert figures["score"] == 0 and figures["candidates"] == 0
+    assert figures["score"] == 0
+    pieces = 2 if finder == "condensation" else 0  # it takes the nearest 20 of an event's 28, then the rest; others give them up
+    assert figures["candidates"] == pieces
 
 
 def test_rows_on_paper() -> None:
