@@ -24,6 +24,7 @@ CURVE = 0.299792458e-3  # GeV / (T mm)
 X, Y, Z, PHI, T, K, COS, SIN, G, E = range(10)
 STATE = 10
 LONG = 260.0  # mm, longest step
+MANY = 40  # such steps at most: beyond the detector
 NOT_REACHED = 1e30
 
 
@@ -169,8 +170,11 @@ def way(q: np.ndarray, disc: bool, at: float) -> float:
 @compiled(fastmath=FAST)
 def move(field: Field, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: float, work: np.ndarray) -> float:
     """Bring state and covariance to a surface that is about d away; returns the way gone, NOT_REACHED if it is not met."""
-    gone = 0.0
+    gone, steps = 0.0, 0
     while abs(d) > LONG:
+        if steps == MANY:  # forth and back about a surface that the track just touches, or by numbers that are none
+            return NOT_REACHED
+        steps += 1
         step = 0.5 * d if abs(d) < 2 * LONG else math.copysign(LONG, d)
         gm, em = _middle(field, q, step)
         g = (q[8] + 2 * gm) / 3

@@ -49,3 +49,12 @@ def test_a_soft_track_does_not_reach_the_outer_cylinder() -> None:
     motion.place(motion.Field(uniform_table(2.0), 0.0, 0.0, 0.0), q, 0.0, 0.0, 0.0, 0.0, 1.0, 1 / 0.15)  # circle of 500 mm across
     assert motion.way(q, False, 520.0) == motion.NOT_REACHED
     assert motion.way(q, False, 480.0) < 800.0
+
+
+def test_a_soft_track_that_turns_before_a_far_disc_gives_up() -> None:
+    """This state, from a simulated event, turns back along z on its way: it went to and fro for ever."""
+    state = np.array([243.77, 659.82, 2362.68, -0.16433, 0.33468, 5.90232, 0.98653, -0.16359, -3.9006e-4, 2.5677e-4])
+    field = motion.Field(field_table(), 0.0, 0.0, 0.0)
+    d = motion.way(state, True, 1795.5)
+    assert d < -1000
+    assert motion.move(field, state, np.eye(5) * 1e-3, True, 1795.5, d, np.zeros((5, 5))) == motion.NOT_REACHED
