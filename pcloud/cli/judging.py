@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from pcloud import __version__
+from pcloud.cli.sources import Progress
 from pcloud.data.event import Inputs, to_cloud
 from pcloud.data.schema import VERSION
 from pcloud.data.store import Store
@@ -26,7 +27,7 @@ from pcloud.train.versions import commit
 POS = ("x", "y", "z")
 
 
-def train(store: str | Path, run: str | Path, *, seed: int = 0) -> Path:
+def train(store: str | Path, run: str | Path, *, seed: int = 0, progress: Progress | None = None) -> Path:
     """A model of the task following whose judge learned from every event of a store; returns its card.
 
     ValueError where the store's events are not synthetic or have no truth.
@@ -36,13 +37,14 @@ def train(store: str | Path, run: str | Path, *, seed: int = 0) -> Path:
         raise ValueError(f"{source.path}: not a store of simulated events (pcloud simulate --store); give one")
     start, task = time.perf_counter(), TrackFollowing(judged=True)
     seen, names = [], []
-    for place, event_id in enumerate(source.event_ids):
+    for place in range(len(source)):
         event = source.read(place)
         cloud = to_cloud(event, Inputs(POS))
         (hits,) = events_of(cloud)
         seen.append(candidates_of(hits, cloud.particle_of_point.numpy() + 1, task.detector, task.settings))
         names.append(fingerprint(event, POS))
-        print(f"event {event_id} ({place + 1} of {len(source)}): {len(seen[-1][1]):,} candidates", file=sys.stderr)
+        if progress is not None:
+            progress(place + 1, len(source))
     weights = fit(*(np.concatenate(part) for part in zip(*seen, strict=True)), seed=seed)
     task.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
     training = Training(
@@ -67,4 +69,8 @@ if __name__ == "__main__":
     parser.add_argument("run", help="folder for the model")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    print(train(given.store, given.run, seed=given.seed))
+
+    def say(done: int, of: int) -> None:
+        sys.stderr.write(f"event {done} of {of}\n")
+
+    train(given.store, given.run, seed=given.seed, progress=say)
