@@ -48,7 +48,7 @@ class TripletFinding(nn.Module):
     """
 
     def __init__(
-        self, *, channels: int = 32, layers: int = 3, threshold: float = 0.2, worth: float = 4.0, blank: float = 0.3
+        self, *, channels: int = 32, layers: int = 3, threshold: float = 0.5, worth: float = 2.0, blank: float = 0.3
     ) -> None:
         super().__init__()
         if not 0 < threshold < 1:
