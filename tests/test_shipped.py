@@ -15,8 +15,10 @@ import pcloud
 from pcloud import cli, config, pretrained
 from pcloud.pretrained import fingerprint
 
-LEAST = {"tracks-judged": 0.95, "tracks-classical": 0.94, "tracks-gnn": 0.8, "tracks-condensation": 0.38}  # score on the small real event
-CAPTURED = {"tracks-judged": 0.98, "tracks-classical": 0.96, "tracks-gnn": 0.95, "tracks-condensation": 0.25}  # of the full real event 1001
+# Score on the small real event.
+LEAST = {"tracks-judged": 0.95, "tracks-classical": 0.94, "tracks-gnn": 0.8, "tracks-condensation": 0.38}
+# Captured of the full real event 1001.
+CAPTURED = {"tracks-judged": 0.98, "tracks-classical": 0.96, "tracks-gnn": 0.95, "tracks-condensation": 0.25}
 
 
 @pytest.fixture(scope="module", params=LEAST)
