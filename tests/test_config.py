@@ -68,7 +68,8 @@ MISTAKES = {
     TASK + DATA + "encoder: {name: dgcnn, channels: true}": "encoder.channels: True came, int expected",
     TASK + DATA + "encoder: {k: 3}": "encoder.name: nothing came, expected one of deepsets",
     TASK + DATA + "encoder: {name: interacton}": (
-        "encoder.name: 'interacton' came, expected one of deepsets, dgcnn, gravnet, interaction; did you mean interaction?"
+        "encoder.name: 'interacton' came, expected one of deepsets, dgcnn, gravnet, interaction, windows; "
+        "did you mean interaction?"
     ),
     ENCODER + DATA + "task: {name: tracking, finder: edge}": (
         "task.finder: 'edge' came, one of edges, embedding, condensation expected; did you mean edges?"
