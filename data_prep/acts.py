@@ -106,9 +106,7 @@ def prepare(
     each event. On any error, Ctrl-C or full disk no store is left; start again. Raises ValueError naming file and line.
     """
     found, _ = acts_files.find(source)
-    chosen = list(found.values()) if events is None else [trackml.choose(source, found, event_id) for event_id in events]
-    if not chosen:
-        raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(found)}")
+    chosen = trackml.choose_all(source, found, events)
     modules = _modules(source, detectors)
     results = farm.run(partial(_prepared, modules=modules, truth=truth), chosen, workers=workers, progress=progress)
     about = {"name": "acts", "from": Path(source).absolute().name, "truth": truth, "synthetic": True}

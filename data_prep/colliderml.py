@@ -101,10 +101,7 @@ def prepare(
     ``events``: ids (all, if None). ``detectors``: another table than the OpenDataDetector's. ``progress(done, total)`` after
     each event. On any error, Ctrl-C or full disk no store is left; start again. Raises ValueError naming file and hit.
     """
-    found = _find(source)
-    chosen = [_choose(source, event_id) for event_id in (found if events is None else events)]
-    if not chosen:
-        raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(found)}")
+    chosen = trackml.choose_all(source, {one: (file, one) for one, file in _find(source).items()}, events)
     table = read_detectors(source, detectors)
     results = farm.run(partial(_prepared, table=table, truth=truth), chosen, workers=workers, progress=progress)
     about = {"name": "colliderml", "from": Path(source).absolute().name, "truth": truth, "synthetic": True}

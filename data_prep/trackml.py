@@ -156,6 +156,14 @@ def choose(source: PathLike, events: Mapping[int, Chosen], event_id: int | None)
     raise ValueError(f"{source}: event {event_id} came, expected one of the {len(events)} there: {some}")
 
 
+def choose_all(source: PathLike, events: Mapping[int, Chosen], wanted: Sequence[int] | None) -> list[Chosen]:
+    """The events of these ids (all, if None), at least one; else ValueError."""
+    chosen = list(events.values()) if wanted is None else [choose(source, events, event_id) for event_id in wanted]
+    if not chosen:
+        raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(events)}")
+    return chosen
+
+
 def _prepared(raw: RawEvent, detectors: Table | None, truth: bool = True) -> Event:
     tables = trackml_files.read(raw, truth)
     try:
@@ -192,9 +200,7 @@ def prepare(
     each event. On any error, Ctrl-C or full disk no store is left; start again. Raises ValueError naming file and line.
     """
     found, _ = trackml_files.find(source)
-    chosen = list(found.values()) if events is None else [choose(source, found, event_id) for event_id in events]
-    if not chosen:
-        raise ValueError(f"{source}: no event chosen; give at least one, or leave the choice out for all {len(found)}")
+    chosen = choose_all(source, found, events)
     table = read_detectors(source, detectors)
     results = farm.run(partial(_prepared, detectors=table, truth=truth), chosen, workers=workers, progress=progress)
     about = {"name": "trackml", "from": Path(source).absolute().name, "truth": truth, **_synthetic(Path(source))}
