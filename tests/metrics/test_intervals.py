@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
 from pcloud.metrics.intervals import Figure, clopper_pearson
 
@@ -72,3 +73,15 @@ def test_empty_figure_and_ratio() -> None:
     assert json.loads(json.dumps(empty.as_dict(), allow_nan=False))["value"] is None
     ratio = Figure("candidates per particle", 30, 20, "d", level=None)
     assert (ratio.value, ratio.interval, str(ratio)) == (1.5, None, "candidates per particle = 1.5000 (30 / 20; d)")
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95, 0.999])
+def test_as_scipy_inverts_the_beta_function(level: float) -> None:
+    chance = np.random.default_rng(0)
+    n = np.concatenate([chance.integers(1, 20, 100), chance.integers(1, 2000, 100), chance.integers(1, 300_000, 20)])
+    k = (chance.random(len(n)) * (n + 1)).astype(int).clip(0, n)
+    k[::5], k[1::7], k[3::11] = 0, n[1::7], n[3::11] - 1
+    low, high = clopper_pearson(k, n, level=level)
+    tail = (1 - level) / 2
+    np.testing.assert_allclose(low, np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0), rtol=1e-10)
+    np.testing.assert_allclose(high, np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - tail), 1), rtol=1e-10)
