@@ -84,7 +84,7 @@ def main() -> None:
     run("prepare", "prepare", "trackml", data, OUT / "unseen-store")
     run("report", "evaluate", OUT / "run", "--store", OUT / "unseen-store", "--out", OUT / "report")
     found = {"trained just now": find(OUT / "run", "demo", data)}
-    found |= {f"shipped ({name})": find(name, name, data) for name in ("tracks-gnn", "tracks-classical")}
+    found |= {f"shipped ({name})": find(name, name, data) for name in ("tracks-gnn", "tracks-judged")}
     if given.record:
         figures = {f"{name}, {key}": Figure(value) for name, one in found.items() for key, value in one.items()}
         times = {f"time, {stage}": Figure(seconds, "s") for stage, seconds in SECONDS.items()}
