@@ -1,0 +1,150 @@
+"""Jets from whatever reader or generator, as the events of a store: one home for their columns, order and labels.
+
+A reader yields `Jets`, blocks of some thousand; ``write_store(store, blocks, source=...)`` keeps them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import torch
+
+from pcloud.data.event import Event
+from pcloud.data.schema import Column
+from pcloud.data.store import Store, StoreWriter
+from pcloud.jets.kinematics import FEATURES, constituent_features, jet_axis, jet_features
+
+MOMENTUM = ("px", "py", "pz", "energy")
+FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
+PID = ("charge", *FLAGS)
+DISPLACEMENT = ("d0", "d0_error", "dz", "dz_error")
+_ABOUT = {
+    "deta": ("rad", "eta less the jet's, sign flipped where the jet's eta is negative"),
+    "dphi": ("rad", "azimuth less the jet's, in [-pi, pi)"),
+    "dr": ("rad", "distance from the jet axis in eta and phi"),
+    "charge": ("e", "electric charge"),
+    "d0": ("mm", "transverse impact parameter"),
+    "dz": ("mm", "longitudinal impact parameter"),
+    "d0_error": ("mm", "its standard error"),
+    "dz_error": ("mm", "its standard error"),
+    "tanh_d0": ("", "tanh of d0 in mm"),
+    "tanh_dz": ("", "tanh of dz in mm"),
+}
+_JET = {"jet_pt": "GeV", "jet_eta": "", "jet_phi": "rad", "jet_mass": "GeV"}
+
+
+@dataclass
+class Jets:
+    """Some jets and their constituents, in any order inside a jet.
+
+    p4        [constituents, 4]  px, py, pz, energy (GeV), finite
+    offsets   [jets + 1]         jet j owns rows offsets[j]:offsets[j + 1]
+    event_id  [jets]             names a jet inside its store
+    label     [jets]             its class, a place in the source's ``classes``; None where truth is not known
+    weight    [jets]             1 where none is given; may be negative
+    axis      [jets, 4]          four-momentum of the jet; None: the sum of its constituents
+    point     [constituents]     further columns, of PID and DISPLACEMENT all or none of each
+    event     [jets]             further columns that a model may see
+    truth     [jets]             further labels
+    """
+
+    p4: np.ndarray
+    offsets: np.ndarray
+    event_id: np.ndarray
+    label: np.ndarray | None
+    weight: np.ndarray | None = None
+    axis: np.ndarray | None = None
+    point: dict[str, np.ndarray] = field(default_factory=dict)
+    event: dict[str, np.ndarray] = field(default_factory=dict)
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def pid_columns(pdg: np.ndarray, charge: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns PID of particles with these PDG codes and charges (e): every one falls to exactly one flag."""
+    kind = np.abs(pdg)
+    photon, electron, muon = kind == 22, kind == 11, kind == 13
+    hadron = ~(photon | electron | muon)
+    flags = (hadron & (charge != 0), hadron & (charge == 0), photon, electron, muon)
+    return dict(zip(PID, (charge, *flags), strict=True))
+
+
+def events(jets: Jets, most: int | None = None) -> Iterator[Event]:
+    """Each jet as an Event, its constituents hardest first, at most ``most`` of them.
+
+    Features stay relative to the whole jet: its axis is summed before any constituent is left out.
+    """
+    offsets = torch.as_tensor(jets.offsets, dtype=torch.int64)
+    p4 = torch.as_tensor(jets.p4, dtype=torch.float64)
+    axis = jet_axis(p4, offsets) if jets.axis is None else torch.as_tensor(jets.axis, dtype=torch.float64)
+    point = {name: column.numpy() for name, column in constituent_features(p4, offsets, axis).items()}
+    point |= dict(zip(MOMENTUM, np.asarray(jets.p4).T, strict=True)) | jets.point
+    point |= {f"tanh_{name}": np.tanh(jets.point[name]) for name in ("d0", "dz") if name in jets.point}
+    event = {name: column.numpy() for name, column in jet_features(axis).items()} | jets.event
+    rows = _hardest_first(point["log_pt"], jets.offsets)
+    names = (*FEATURES, *MOMENTUM)
+    columns = {name: np.asarray(point[name][rows], np.float32) for name in dict.fromkeys((*names, *point))}
+    event = {name: np.asarray(column, np.float32) for name, column in event.items()}
+    truth = {name: np.asarray(column, np.float32) for name, column in jets.truth.items()}
+    if jets.label is not None:
+        truth["label"] = np.asarray(jets.label, np.int64)
+        weight = np.ones(len(jets.event_id)) if jets.weight is None else jets.weight
+        truth["weight"] = np.asarray(weight, np.float32)
+    ids = np.asarray(jets.event_id, np.int64)
+    for j, (a, b) in enumerate(zip(jets.offsets, jets.offsets[1:], strict=False)):
+        b = b if most is None else min(b, a + most)
+        yield Event(
+            int(ids[j]),
+            point={name: column[a:b] for name, column in columns.items()},
+            event={"event_id": ids[j : j + 1]} | {name: column[j : j + 1] for name, column in event.items()},
+            event_truth={name: column[j : j + 1] for name, column in truth.items()},
+        )
+
+
+def _all(blocks: Iterable[Jets], most: int | None) -> Generator[Event, None, None]:
+    for block in blocks:
+        yield from events(block, most)
+
+
+def _hardest_first(log_pt: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Rows sorted by falling pT inside each jet, ties in the order they came."""
+    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    order: np.ndarray = np.lexsort((-log_pt, owner))
+    return order
+
+
+def columns_of(event: Event) -> list[Column]:
+    """What the store declares for jets like this one."""
+    declared = []
+    for scope in ("point", "event", "event_truth"):
+        for name, column in getattr(event, scope).items():
+            unit, text = _ABOUT.get(name, ("GeV" if name in MOMENTUM else _JET.get(name, ""), ""))
+            declared.append(Column(scope, name, str(column.dtype), unit, text))
+    return declared
+
+
+def write_store(
+    store: str | os.PathLike[str],
+    blocks: Iterable[Jets],
+    *,
+    source: dict[str, Any],
+    most: int | None = None,
+    overwrite: bool = False,
+) -> Store:
+    """Write jets as they come and open the store. source: ``name``, ``classes`` (their names, in the order of the labels) ...
+
+    most: constituents kept of a jet, the hardest. Raises ValueError where no jet comes; on any error no store is left.
+    """
+    with closing(_all(blocks, most)) as made:
+        first = next(made, None)
+        if first is None:
+            raise ValueError(f"{source.get('from', store)}: no jet passed; nothing to write")
+        with StoreWriter(store, columns_of(first), source=source, overwrite=overwrite) as writer:
+            for event in chain([first], made):
+                writer.add(event)
+    return Store.open(store)

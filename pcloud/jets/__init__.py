@@ -1,0 +1,1 @@
+"""What only jets need: features of constituents and of their pairs, frames, images and substructure observables."""
