@@ -26,9 +26,9 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(nogil=True, cache=True, **options)(function)
+            return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
         except RuntimeError:  # neither the installation nor the user has a folder for it
-            return numba.njit(nogil=True, **options)(function)
+            return numba.njit(nogil=True, error_model="numpy", **options)(function)
 
     return decorate
 

@@ -2,7 +2,8 @@
 
     track_id = find_tracks({"x": x, "y": y, "z": z, "volume_id": volume, "layer_id": layer}, trackml_detector())
 
-It looks for tracks in passes from easy to hard, each on the hits that the passes before it left (`settings.py`).
+It looks for tracks in passes from easy to hard, each on the hits that the passes before it left (`settings.py`); what no pass
+took is offered to the tracks found.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pcloud.tracking.adopting import Tracks, adopt
 from pcloud.tracking.detector import Table, geometry_hash
 from pcloud.tracking.field import AXIS_X, AXIS_Y, field_table, uniform_table
 from pcloud.tracking.hits import Hits, prepare
@@ -31,7 +33,7 @@ _last: list[tuple[Table, tuple[Layers, np.ndarray]]] = []
 
 @dataclass
 class Stages:
-    """What `find_tracks` did on its way: per pass its seeds, candidates and tracks, and its seconds."""
+    """What `find_tracks` did on its way: per pass its seeds, candidates and tracks; the seconds of each, and of what follows."""
 
     passes: list[Found] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -61,6 +63,7 @@ def find_tracks(
     track = np.full(len(points.x), -1, np.int64)
     free = np.flatnonzero(points.layer >= 0)
     count, spot = 0, None
+    finished = []
     for number, cuts in enumerate(starting(settings.passes, layers)):
         start = time.perf_counter()
         if cuts.beam > 0 and spot is not None:
@@ -72,10 +75,15 @@ def find_tracks(
         inside = np.arange(kept.names.shape[1]) < kept.sizes[:, None]
         track[kept.names[inside]] = count + np.repeat(np.arange(len(kept.sizes)), kept.sizes)
         count += len(kept.sizes)
+        finished.append(Tracks(kept, cuts))
         free = free[track[free] < 0]
         if stages is not None:
             stages.passes.append(found)
             stages.seconds.append(time.perf_counter() - start)
+    start = time.perf_counter()
+    track = adopt(points, track, finished, layers, solenoid, settings.adopt, threads)
+    if stages is not None:
+        stages.seconds.append(time.perf_counter() - start)
     return track
 
 

@@ -84,7 +84,7 @@ def in_wedges(
     wedge = ((grid.phi[starts] + np.pi) * (WEDGES / (2 * np.pi))).astype(np.int64).clip(0, WEDGES - 1)
     starts = starts[np.lexsort((grid.r[starts], wedge))]
     bounds = np.concatenate([[0], np.cumsum(np.bincount(wedge, minlength=WEDGES))])
-    parts = _run(lambda part: work(bounds[part], bounds[part + 1], starts), list(range(WEDGES)), threads)
+    parts = run(lambda part: work(bounds[part], bounds[part + 1], starts), list(range(WEDGES)), threads)
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
@@ -96,7 +96,7 @@ def _named(candidates: Candidates, grid: Grid) -> Candidates:
     return candidates._replace(names=grid.row[np.where(inside, candidates.names, 0)].astype(np.int32))
 
 
-def _run(work: Callable[[int], Any], calls: list[int], threads: int) -> list[Any]:
+def run(work: Callable[[int], Any], calls: list[int], threads: int) -> list[Any]:
     """Answers in the order of the calls."""
     if threads == 1 or len(calls) < 2:
         return [work(call) for call in calls]

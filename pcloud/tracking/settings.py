@@ -62,16 +62,17 @@ class Settings:
     spot_slack: float = 10.0  # mm on each side
     spot_tracks: int = 30  # fewest tracks to measure the beam spot with
     loose: float = 0.1  # T, error of the sideways field 2 m from the middle where the detector is turned by an angle not known
+    adopt: float = 1.0  # log likelihood ratio from which a hit left over joins a finished track
 
     passes: tuple[Cuts, ...] = (
-        BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0),
-        BEAM_PASS,
-        _SOFT,
+        BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0, sure=40.0),
+        BEAM_PASS._replace(sure=40.0),
+        _SOFT._replace(confirm=1.0, sure=30.0),
         _SHORT,
         FREE_PASS._replace(share=0.7),
         _SOFT._replace(share=0.5),  # once more, on what is left
         _SHORT._replace(share=0.5),
-        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0, share=0.5),
+        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0, share=0.5, seed_gain=0.5),
         BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0, share=0.5),
     )
 
