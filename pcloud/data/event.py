@@ -99,8 +99,8 @@ class Block:
         for scope, expected in zip(SCOPES, (points, events, points, events, particles), strict=True):
             for name, column in getattr(self, scope).items():
                 if column.shape != expected:
-                    came = list(column.shape)
-                    raise ValueError(f"block of {len(self.points)} events: {scope}[{name!r}] has shape {came}, expected {list(expected)}")
+                    where = f"block of {len(self.points)} events: {scope}[{name!r}]"
+                    raise ValueError(f"{where} has shape {list(column.shape)}, expected {list(expected)}")
 
 
 def to_cloud(event: Event | Block, inputs: Inputs, truth: bool = True) -> PointCloud:

@@ -79,13 +79,13 @@ def unpack(batch: pa.RecordBatch, row: int, event_id: int, scopes: Sequence[str]
     return Event(event_id, **parts)
 
 
-def unpack_many(batch: pa.RecordBatch, rows: np.ndarray, scope: str, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Columns of one scope (those of ``names``, if given) of many rows, in their order, as owned arrays laid end to end."""
+def unpack_many(batch: pa.RecordBatch, rows: np.ndarray, scope: str, names: Collection[str]) -> dict[str, np.ndarray]:
+    """The named columns of one scope of many rows, in the order of ``rows``, as owned arrays laid end to end."""
     values = batch.column(scope)
     if scope not in PER_EVENT:
         bounds = values.offsets.to_numpy()
         rows, values = ranges(bounds[rows], bounds[rows + 1]), values.values
-    fields = [(place, one.name) for place, one in enumerate(values.type) if names is None or one.name in names]
+    fields = [(place, one.name) for place, one in enumerate(values.type) if one.name in names]
     return {name: _taken(values.field(place), rows) for place, name in fields}
 
 
