@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -67,8 +66,8 @@ def test_seeds_in_sequence_go_on_after_a_stop(config: Path, tmp_path: Path) -> N
 
 def test_from_another_run_with_a_new_head(config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first = load(cli.train(config, run=tmp_path / "first", overrides=["train.steps=3"]), "cpu")
-    options: dict[str, Any] = dict(run=tmp_path / "second", overrides=["task.classes=3", "train.steps=1", "train.rate=1e-12", "train.average=0"])  # fmt: skip
-    second = load(cli.train(config, start=tmp_path / "first", **options), "cpu")
+    still = ["task.classes=3", "train.steps=1", "train.rate=1e-12", "train.average=0"]
+    second = load(cli.train(config, start=tmp_path / "first", run=tmp_path / "second", overrides=still), "cpu")
     assert "begun anew: class_weight, head.bias, head.weight" in capfd.readouterr().err
     assert second.task.head.weight.shape == (3, 8)
     own, given = second.task.encoder.state_dict(), first.task.encoder.state_dict()

@@ -19,13 +19,18 @@ from pcloud.tasks import TASKS
 from pcloud.tasks.tracking import FINDERS
 
 SMALL = {"channels": 16, "layers": 2, "k": 8}
+NARROW = SMALL | {
+    "phi": (16, 16), "f": (16,), "widths": (8, 16), "depth": 2, "hidden": 16, "embed": (16, 16), "pair_channels": (8,), "heads": 2,
+    "class_layers": 1, "pixels": 12, "dropout": 0.0,
+}  # fmt: skip
 MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets}
 FIGURE = {"tracking": ("score", 0.3), "tagging": ("accuracy", 0.99)}  # and what it is once eight events are known by heart
 
 
 def encoder(name: str, channels: int = 5) -> nn.Module:
     known = inspect.signature(ENCODERS[name]).parameters
-    return ENCODERS[name](in_channels=channels, **{key: value for key, value in SMALL.items() if key in known})
+    small = NARROW if channels == 7 else SMALL
+    return ENCODERS[name](in_channels=channels, **{key: value for key, value in small.items() if key in known})
 
 
 def tracking(finder: str, name: str) -> nn.Module:
