@@ -33,7 +33,7 @@ def config(jets_store: Path, tmp_path: Path) -> Path:
 def test_fifty_jets_are_enough_and_flags_that_are_all_zero_are_told(
     config: Path, jets_store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    folder = cli.train(config, run=tmp_path / "run")
+    folder = cli.train(config, run=tmp_path / "run", overrides=["train.steps=60", "train.rate=5e-2"])
     said = capfd.readouterr().err
     assert "of every point the same, so that nothing is learned from it: charge = 0, is_muon = 0\n" in said
     model = load(folder, "cpu")

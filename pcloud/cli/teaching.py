@@ -51,7 +51,7 @@ def teach(
         done = 0
         for places in PointBudget(source.sizes, POINTS, seed=0, shuffle=False, events=4096):
             block = source.read_many(places)
-            p = np.mean([_says(model, block) for model in models], axis=0, dtype=np.float64)
+            p = np.stack([_says(model, block) for model in models]).mean(axis=0, dtype=np.float64)
             truth = {name: column for name, column in block.event_truth.items() if not name.startswith("teacher_")}
             truth |= {name: p[:, number].astype(np.float32) for number, name in enumerate(said)}
             writer.add_many(source.event_ids[places], replace(block, event_truth=truth))
@@ -66,7 +66,7 @@ def _classes(model: Model, source: Store) -> list[str]:
         raise ValueError(f"model {model.name}: its task is {model.card.task.get('name')}; a teacher is a tagger")
     if lack := model.inputs.missing_from(source.schema.names("point")):
         raise ValueError(f"{source.path}: {lack}; model {model.name} reads them")
-    names: list[str] = model.task.names  # type: ignore[assignment]
+    names: list[str] = model.task.names
     return names
 
 

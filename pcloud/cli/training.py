@@ -63,8 +63,8 @@ def train(
     if start is not None and not resume:
         origin, more = begin(task, start, inputs)
         notes += more
-    if hasattr(task, "begin"):
-        notes += task.begin(inputs.feat, store.read_many(parts["train"], point=()).event_truth)
+    if callable(look := getattr(task, "begin", None)):
+        notes += look(inputs.feat, store.read_many(parts["train"], point=()).event_truth)
     _begin(folder, chosen, {name: one.event_ids.tolist() for name, one in sets.items()}, resume)
     cuts = _kept(folder / "cuts.txt", cuts, resume)
     origin = json.loads(_kept(folder / "origin.json", json.dumps(origin), resume))

@@ -99,7 +99,8 @@ def ranges(first: np.ndarray, last: np.ndarray) -> np.ndarray:
     """first[0], ..., last[0] - 1, first[1], ..., last[1] - 1, and so on."""
     counts = last.astype(np.int64) - first
     ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+    rows: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+    return rows
 
 
 def write_batch(path: Path, batch: pa.RecordBatch) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class TrainOptions:
         if self.schedule == "constant":
             return self.rate * rise
         if self.schedule == "flat-decay":
-            return self.rate * rise * 0.01 ** max(0.0, (step / self.steps - FLAT) / (1 - FLAT))
+            return self.rate * rise * float(0.01 ** max(0.0, (step / self.steps - FLAT) / (1 - FLAT)))
         part = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
         return self.rate * rise * (1 + math.cos(math.pi * min(1.0, part))) / 2
 

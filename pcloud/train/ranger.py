@@ -51,7 +51,7 @@ class Ranger(Optimizer):
     def _move(self, group: dict[str, Any], age: int, params: list[torch.Tensor]) -> None:
         (beta1, beta2), lr = group["betas"], group["lr"]
         m, v, slow = ([self.state[p][name] for p in params] for name in ("m", "v", "slow"))
-        grads = [p.grad for p in params]
+        grads = [p.grad for p in params if p.grad is not None]
         torch._foreach_lerp_(m, grads, 1 - beta1)
         torch._foreach_mul_(v, beta2)
         torch._foreach_addcmul_(v, grads, grads, 1 - beta2)

@@ -20,8 +20,8 @@ from pcloud.tasks.tracking import FINDERS
 
 SMALL = {"channels": 16, "layers": 2, "k": 8}
 NARROW = SMALL | {
-    "phi": (16, 16), "f": (16,), "widths": (8, 16), "depth": 2, "hidden": 16, "embed": (16, 16), "pair_channels": (8,), "heads": 2,
-    "class_layers": 1, "pixels": 12, "dropout": 0.0,
+    "phi": (16, 16), "f": (16,), "widths": (8, 16), "depth": 2, "hidden": 16, "embed": (16, 16), "pair_channels": (8,),
+    "heads": 2, "class_layers": 1, "pixels": 12, "dropout": 0.0,
 }  # fmt: skip
 MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets}
 FIGURE = {"tracking": ("score", 0.3), "tagging": ("accuracy", 0.99)}  # and what it is once eight events are known by heart
