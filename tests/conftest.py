@@ -113,7 +113,7 @@ def jets_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     columns += [Column("event", "event_id", "int64"), Column("event_truth", "label", "int64")]
     columns += [Column("event_truth", "weight", "float32")]
     path = tmp_path_factory.mktemp("jets") / "store"
-    with StoreWriter(path, columns, source={"kind": "toy jets", "synthetic": True, "classes": ["one", "two"]}) as writer:
+    with StoreWriter(path, columns, source={"kind": "toy jets", "synthetic": True, "classes": ["qcd", "top"]}) as writer:
         for number, cloud in enumerate(jets(60).split()):
             point = {name: column.numpy() for name, column in cloud.point.items()}
             point |= {name: cloud.feat[:, place].numpy().copy() for place, name in enumerate(kinematic)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from pcloud import cli
 from pcloud.data.event import Inputs, to_cloud
-from pcloud.data.store import Store
+from pcloud.data.store import Store, StoreWriter
 from pcloud.pretrained import fingerprint, load
 
 KINEMATIC = "log_pt, log_e, log_pt_rel, log_e_rel, dr, deta, dphi"
@@ -64,9 +65,22 @@ def test_seeds_in_sequence_go_on_after_a_stop(config: Path, tmp_path: Path) -> N
         cli.train_seeds(config, 2, run=run, overrides=["train.seed=3"])
 
 
-def test_from_another_run_with_a_new_head(config: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_classes_are_those_of_the_store(config: Path, tmp_path: Path) -> None:
+    for wrong in ("[top, qcd]", "3"):
+        with pytest.raises(ValueError, match="its labels stand for qcd, top; task.classes = .* came: give the same"):
+            cli.train(config, run=tmp_path / "run", overrides=[f"task.classes={wrong}"])
+
+
+def test_from_another_run_with_a_new_head(
+    config: Path, jets_store: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     first = load(cli.train(config, run=tmp_path / "first", overrides=["train.steps=3"]), "cpu")
-    still = ["task.classes=3", "train.steps=1", "train.rate=1e-12", "train.average=0"]
+    store = Store.open(jets_store)
+    wider = tmp_path / "three"
+    columns = [replace(column, mean=None, width=None) for column in store.schema.columns]
+    with StoreWriter(wider, columns, source={"classes": ["qcd", "top", "w"]}) as writer:
+        writer.add_many(store.event_ids, store.read_many(range(len(store))))
+    still = ["task.classes=3", f"data.store={wider}", "train.steps=1", "train.rate=1e-12", "train.average=0"]
     second = load(cli.train(config, start=tmp_path / "first", run=tmp_path / "second", overrides=still), "cpu")
     assert "begun anew: class_weight, head.bias, head.weight" in capfd.readouterr().err
     assert second.task.head.weight.shape == (3, 8)

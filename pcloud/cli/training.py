@@ -63,6 +63,7 @@ def train(
     if start is not None and not resume:
         origin, more = begin(task, start, inputs)
         notes += more
+    _same_classes(task, store)
     if callable(look := getattr(task, "begin", None)):
         notes += look(inputs.feat, store.read_many(parts["train"], point=()).event_truth)
     _begin(folder, chosen, {name: one.event_ids.tolist() for name, one in sets.items()}, resume)
@@ -97,6 +98,14 @@ def fingerprints(store: Store, inputs: Inputs, places: Sequence[int]) -> Iterato
         columns = {name: np.split(column, cuts) for name, column in block.point.items()}
         for number in range(len(some)):
             yield fingerprint(Event(0, point={name: parts[number] for name, parts in columns.items()}), inputs.pos)
+
+
+def _same_classes(task: Any, store: Store) -> None:
+    """A task that names its classes names those of the store, in its order: labels are places in that list."""
+    said, known = getattr(task, "names", None), store.source.get("classes")
+    if said and known and said not in (known, [str(number) for number in range(len(known))]):
+        words = f"its labels stand for {', '.join(known)}; task.classes = {', '.join(said)} came"
+        raise ValueError(f"{store.path}: {words}: give the same, in the same order")
 
 
 def _without_spread(store: Store, inputs: Inputs) -> list[str]:
