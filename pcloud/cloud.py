@@ -169,6 +169,8 @@ def collate(clouds: Iterable[PointCloud]) -> PointCloud:
     parts = list(clouds)
     if not parts:
         raise ValueError("collate got no cloud; give at least one")
+    if len(parts) == 1:
+        return parts[0]
 
     def join(name: str) -> Columns:
         columns = [getattr(part, name) for part in parts]

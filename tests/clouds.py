@@ -70,6 +70,33 @@ def _event(number: int, tracks: int, layers: int, noise: int, seed: int) -> Poin
     )
 
 
+def jets(events: int, *, constituents: int = 12, seed: int = 0) -> PointCloud:
+    """Jets of one prong (label 0, even events) and of two (label 1) about pT = 600 GeV, hardest constituent first; feat = log_pt,
+    log_e, log_pt_rel, log_e_rel, dr, deta, dphi, about 1 in size. Weights 1, of every fifth jet -0.5."""
+    return collate([_jet(number, constituents, seed) for number in range(events)])
+
+
+def _jet(number: int, constituents: int, seed: int) -> PointCloud:
+    draw = torch.Generator().manual_seed(1000 * seed + number)
+    pt, order = (600 * torch.rand(constituents, generator=draw).softmax(0)).sort(descending=True)
+    angle = 2 * math.pi * torch.rand(1, generator=draw)
+    prong = torch.stack([angle.cos(), angle.sin()], 1) * torch.tensor([0.3, -0.3])[torch.arange(constituents) % 2, None]
+    place = 0.05 * torch.randn(constituents, 2, generator=draw) + prong[order] * (number % 2)
+    eta, phi = 0.5 + place[:, 0], place[:, 1]
+    momentum = {"px": pt * phi.cos(), "py": pt * phi.sin(), "pz": pt * eta.sinh(), "energy": pt * eta.cosh()}
+    e, (px, py, pz, energy) = momentum["energy"], (one.sum() for one in momentum.values())
+    logs = [pt.log() - 4, e.log() - 4, (pt / 600).log() + 3, (e / energy).log() + 3]
+    mass = (energy**2 - px**2 - py**2 - pz**2).clamp(min=0).sqrt()
+    return PointCloud(
+        pos=place,
+        feat=torch.stack([*logs, *(3 * one for one in (place.norm(dim=1), *place.unbind(1)))], 1),
+        offsets=torch.tensor([0, constituents]),
+        point=momentum,
+        event={"event_id": torch.tensor([BIG + number]), "jet_pt": torch.hypot(px, py)[None], "jet_mass": mass[None]},
+        event_truth={"label": torch.tensor([number % 2]), "weight": torch.tensor([-0.5 if number % 5 == 4 else 1.0])},
+    )
+
+
 def permute(cloud: PointCloud, order: Tensor) -> PointCloud:
     """The same cloud with its points in another order, which must keep every event's points together."""
     moved = {name: getattr(cloud, name)[order] for name in ("pos", "feat")}

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,3 +95,31 @@ def pcloud_run() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def jets_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 jets of clouds.jets with every column that taggers read; particle flags are there, and all 0."""
+    from clouds import jets
+
+    from pcloud.data.event import Event
+    from pcloud.data.schema import Column
+    from pcloud.data.store import StoreWriter
+
+    kinematic = ("log_pt", "log_e", "log_pt_rel", "log_e_rel", "dr", "deta", "dphi")
+    flags = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
+    names = {"point": ("px", "py", "pz", "energy", *kinematic, *flags), "event": ("jet_pt", "jet_mass")}
+    columns = [Column(scope, name, "float32") for scope, some in names.items() for name in some]
+    columns += [Column("event", "event_id", "int64"), Column("event_truth", "label", "int64")]
+    columns += [Column("event_truth", "weight", "float32")]
+    path = tmp_path_factory.mktemp("jets") / "store"
+    with StoreWriter(path, columns, source={"kind": "toy jets", "synthetic": True, "classes": ["qcd", "top"]}) as writer:
+        for number, cloud in enumerate(jets(60).split()):
+            point = {name: column.numpy() for name, column in cloud.point.items()}
+            point |= {name: cloud.feat[:, place].numpy().copy() for place, name in enumerate(kinematic)}
+            point |= {name: cloud.pos[:, place].numpy().copy() for place, name in enumerate(("deta", "dphi"))}
+            point |= dict.fromkeys(flags, np.zeros(cloud.points, np.float32))
+            event = {name: cloud.event[name].numpy() for name in ("jet_pt", "jet_mass")} | {"event_id": np.array([number])}
+            truth = {name: column.numpy() for name, column in cloud.event_truth.items()}
+            writer.add(Event(number, point=point, event=event, event_truth=truth))
+    return path

@@ -15,7 +15,9 @@ from typing import Any
 _DOORS = {
     "prepare": "pcloud.cli.sources",
     "simulate": "pcloud.cli.sources",
+    "teach": "pcloud.cli.teaching",
     "train": "pcloud.cli.training",
+    "train_seeds": "pcloud.cli.seeds",
     "tune": "pcloud.cli.tuning",
     "evaluate": "pcloud.cli.evaluation",
     "predict": "pcloud.cli.prediction",
@@ -23,7 +25,9 @@ _DOORS = {
     "display": "pcloud.cli.displaying",
     "inspect": "pcloud.cli.inspection",
 }
-__all__ = ["display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "train", "tune"]
+__all__ = [
+    "display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "teach", "train", "train_seeds", "tune",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -26,7 +26,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"pcloud {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_prepare, _simulate, _train, _tune, _evaluate, _predict, _score, _display, _inspect):
+    for add in (_prepare, _simulate, _train, _teach, _tune, _evaluate, _predict, _score, _display, _inspect):
         add(verbs)
     known, rest = parser.parse_known_args(arguments)
     if rest and (known.verb != "train" or not all(one.startswith("--") and "." in one.split("=")[0] for one in rest)):
@@ -72,9 +72,20 @@ def _train(verbs: Verbs) -> None:
     verb.add_argument("config", type=Path, help="YAML file with the sections task, encoder, data and train")
     verb.add_argument("--run", type=Path, metavar="FOLDER", help="run folder (default: runs/ and the name of CONFIG)")
     verb.add_argument("--resume", action="store_true", help="go on from the last checkpoint of the run folder")
+    verb.add_argument("--from", dest="start", metavar="RUN", help="begin with the weights of this run folder or shipped model")
+    verb.add_argument("--seeds", type=int, metavar="N", help="train N times, in FOLDER/seed-0 ..., and say how far they differ")
     verb.add_argument("--cuts", default=CUTS, metavar="TEXT", help="for the card: on which events the thresholds were chosen")
     verb.add_argument("--print_config", action="store_true", help="print the configuration with all defaults, and end")
     verb.epilog = "--SECTION.KEY=VALUE puts a value in place of the file's, as in --encoder.k=8 --train.steps=100."
+
+
+def _teach(verbs: Verbs) -> None:
+    verb = _add(verbs, "teach", "write what trained taggers say of the events of a store beside them, to train a smaller one")
+    verb.add_argument("store", type=Path, help="store of events")
+    verb.add_argument("out", type=Path, help="store to write, with what the teachers say")
+    verb.add_argument("--teacher", dest="teachers", action="append", required=True, metavar="R", help="run folder; repeatable")
+    verb.add_argument("--overwrite", action="store_true", help="replace a store that is there")
+    verb.add_argument("--device", choices=DEVICES, default="auto")
 
 
 def _tune(verbs: Verbs) -> None:

@@ -45,8 +45,22 @@ def train(given: Namespace) -> None:
 
         print(config.read(given.config, given.overrides).to_yaml(), end="")
         return
-    folder = cli.train(given.config, run=given.run, resume=given.resume, overrides=given.overrides, cuts=given.cuts)
+    options = {"run": given.run, "resume": given.resume, "overrides": given.overrides, "cuts": given.cuts, "start": given.start}
+    if given.seeds is not None:
+        folder = cli.train_seeds(given.config, given.seeds, **options, told=lambda line: print(line, file=sys.stderr))
+        print(f"{folder}: seed-0 to seed-{given.seeds - 1}, and seeds.json: median and standard deviation over the seeds")
+        for name, one in json.loads((folder / "seeds.json").read_text()).items():
+            print(f"  {name:28s} {one['median']:.4f} +- {one['spread']:.4f}")
+        return
+    folder = cli.train(given.config, **options)
     print(f"{folder}: model.safetensors and model.json; next: pcloud evaluate {folder}")
+
+
+def teach(given: Namespace) -> None:
+    with _bar("asking the teachers") as progress:
+        options = {"device": given.device, "overwrite": given.overwrite}
+        store = cli.teach(given.store, given.teachers, given.out, **options, progress=progress)
+    print(f"{given.out}: {len(store)} events; next: pcloud train CONFIG --data.store={given.out} --task.teacher=0.5")
 
 
 def tune(given: Namespace) -> None:

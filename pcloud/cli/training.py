@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from pcloud import __version__, config
 from pcloud.cli.arguments import CUTS
 from pcloud.config import Config
-from pcloud.data.event import Inputs
+from pcloud.data.event import Event, Inputs
+from pcloud.data.sampler import PointBudget
 from pcloud.data.schema import VERSION
 from pcloud.data.store import Store
 from pcloud.pretrained import Card, Training, fingerprint, save
@@ -28,17 +31,20 @@ def train(
     resume: bool = False,
     overrides: Sequence[str] = (),
     cuts: str = CUTS,
+    start: str | Path | None = None,
 ) -> Path:
     """Train as the YAML file at ``path`` says, each of ``overrides`` ("encoder.k=8") put in its place; returns the run folder.
 
     The folder (``run``, else runs/ and the file's name) gets config.yaml, split.json, fit's logs and checkpoints, and at the
-    end model.safetensors and model.json, whose card says by ``cuts`` where the task's thresholds come from.
+    end model.safetensors and model.json, whose card says by ``cuts`` where the task's thresholds come from. ``start`` names a
+    run folder or a shipped model to begin from, with a new head where the classes differ.
     Raises ValueError on a folder in use and on a resumed run whose configuration differs; KeyboardInterrupt, after a
     checkpoint, with the step and how to go on.
     """
     chosen = config.read(path, overrides)  # a mistake in it is told before anything heavy is imported
     import torch
 
+    from pcloud.cli.starting import begin
     from pcloud.data.dataset import Events
     from pcloud.data.patches import Patches
     from pcloud.train import Interrupted, fit
@@ -47,31 +53,66 @@ def train(
     store = Store.open(chosen.data.store)
     inputs = Inputs(chosen.data.pos, chosen.data.feat)
     parts = parts_of(chosen, store)
-    sets = {name: Events(store, inputs, places) for name, places in parts.items()}
-    seen = Patches(sets["train"], chosen.data.patch) if chosen.data.patch else sets["train"]
     torch.manual_seed(chosen.train.seed)
     task = config.build(chosen.task, chosen.encoder, len(inputs.feat), store.schema.moments(inputs.feat))
+    read = getattr(getattr(task, "encoder", None), "point_columns", None) if hasattr(task, "begin") else None
+    sets = {name: Events(store, inputs, places, point=read) for name, places in parts.items()}
+    seen = Patches(sets["train"], chosen.data.patch) if chosen.data.patch else sets["train"]
+    notes = _without_spread(store, inputs)
+    origin: dict[str, Any] = {}
+    if start is not None and not resume:
+        origin, more = begin(task, start, inputs)
+        notes += more
+    _same_classes(task, store)
+    if callable(look := getattr(task, "begin", None)):
+        notes += look(inputs.feat, store.read_many(parts["train"], point=()).event_truth)
     _begin(folder, chosen, {name: one.event_ids.tolist() for name, one in sets.items()}, resume)
     cuts = _kept(folder / "cuts.txt", cuts, resume)
-    start = perf_counter()
+    origin = json.loads(_kept(folder / "origin.json", json.dumps(origin), resume))
+    began = perf_counter()
     try:
-        figures = fit(task, seen, sets.get("validation"), chosen.train, folder, resume=resume)
+        figures = fit(task, seen, sets.get("validation"), chosen.train, folder, resume=resume, notes=notes)
     except Interrupted as stop:
         again = f"resume with `pcloud train {folder / 'config.yaml'} --run {folder} --resume`"
         raise KeyboardInterrupt(f"saved at step {stop.step}; {again}") from stop
     finally:
-        seconds = _add_time(folder, perf_counter() - start)
+        seconds = _add_time(folder, perf_counter() - began)
     training = Training(
         steps=chosen.train.steps,
         seed=chosen.train.seed,
         seconds=round(seconds, 1),
-        source=store.source,
-        events=" ".join(map(str, sets["train"].event_ids)),
-        fingerprints=" ".join(fingerprint(store.read(i, truth=False), inputs.pos) for i in parts["train"]),
+        source={**store.source, **({"begun_from": {key: origin[key] for key in ("name", "sha256")}} if origin else {})},
+        events=" ".join([*origin.get("events", "").split(), *map(str, sets["train"].event_ids)]),
+        fingerprints=" ".join([*origin.get("fingerprints", "").split(), *fingerprints(store, inputs, parts["train"])]),
         cuts=cuts,
     )
     save(folder, task, card(chosen, store, training, figures))
     return folder
+
+
+def fingerprints(store: Store, inputs: Inputs, places: Sequence[int]) -> Iterator[str]:
+    """Of these events, in this order."""
+    for some in PointBudget(store.sizes[places], 100_000, seed=0, shuffle=False, events=4096):
+        block = store.read_many([places[one] for one in some], truth=False, point=set(inputs.pos))
+        cuts = np.cumsum(block.points)[:-1]
+        columns = {name: np.split(column, cuts) for name, column in block.point.items()}
+        for number in range(len(some)):
+            yield fingerprint(Event(0, point={name: parts[number] for name, parts in columns.items()}), inputs.pos)
+
+
+def _same_classes(task: Any, store: Store) -> None:
+    """A task that names its classes names those of the store, in its order: labels are places in that list."""
+    said, known = getattr(task, "names", None), store.source.get("classes")
+    if said and known and said not in (known, [str(number) for number in range(len(known))]):
+        words = f"its labels stand for {', '.join(known)}; task.classes = {', '.join(said)} came"
+        raise ValueError(f"{store.path}: {words}: give the same, in the same order")
+
+
+def _without_spread(store: Store, inputs: Inputs) -> list[str]:
+    """A line on the features that are the same for all points, such as particle flags that a sample came without."""
+    mean, width = store.schema.moments(inputs.feat)
+    same = [f"{name} = {value:g}" for name, value, spread in zip(inputs.feat, mean, width, strict=True) if not spread > 0]
+    return [f"{store.path}: of every point the same, so that nothing is learned from it: {', '.join(same)}"] if same else []
 
 
 def card(
@@ -125,12 +166,12 @@ def _begin(folder: Path, chosen: Config, events: dict[str, list[int]], resume: b
         write(file, chosen.to_yaml().encode())
 
 
-def _kept(file: Path, cuts: str, resume: bool) -> str:
-    """What was said of the cuts when the run began; a resumed run says the same."""
+def _kept(file: Path, words: str, resume: bool) -> str:
+    """What was said when the run began; a resumed run says the same."""
     if resume and file.exists():
         return file.read_text(encoding="utf-8").strip()
-    write(file, f"{cuts}\n".encode())
-    return cuts
+    write(file, f"{words}\n".encode())
+    return words
 
 
 def _compare(file: Path, chosen: Config) -> None:

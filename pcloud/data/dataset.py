@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -19,16 +20,27 @@ from pcloud.data.store import Store
 class Events(Dataset[PointCloud]):
     """One PointCloud per event. ``indices``: which events of the store, in this order (all, if None).
 
+    A DataLoader asks for a batch at once (``__getitems__``), which is much the faster way to many small events. ``point``:
+    which point columns go into such a batch beside pos and feat (all, if None).
+
     Raises ValueError where the store lacks an input column.
     """
 
-    def __init__(self, store: Store, inputs: Inputs, indices: Sequence[int] | None = None, truth: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        inputs: Inputs,
+        indices: Sequence[int] | None = None,
+        truth: bool = True,
+        point: Collection[str] | None = None,
+    ) -> None:
         lack = inputs.missing_from(store.schema.names("point"))
         if lack:
             raise ValueError(f"{store.path}: {lack}")
         self.store = store
         self.inputs = inputs
         self.truth = truth
+        self.point = None if point is None else frozenset(point)
         self.indices = np.arange(len(store)) if indices is None else np.asarray(indices, dtype=np.int64)
         if self.indices.size and not (0 <= self.indices.min() and self.indices.max() < len(store)):
             raise ValueError(f"{store.path}: indices lie in 0..{len(store) - 1}; came {indices!r:.80}")
@@ -38,6 +50,15 @@ class Events(Dataset[PointCloud]):
 
     def __getitem__(self, i: int) -> PointCloud:
         return to_cloud(self.store.read(int(self.indices[i]), truth=self.truth), self.inputs, truth=self.truth)
+
+    def __getitems__(self, places: Sequence[int]) -> list[PointCloud]:
+        """One cloud of all these events, in a list, as what a DataLoader collates."""
+        read = None if self.point is None else self.point | {*self.inputs.pos, *self.inputs.feat}
+        block = self.store.read_many(self.indices[np.asarray(places, np.int64)], self.truth, read)
+        cloud = to_cloud(block, self.inputs, truth=self.truth)
+        if self.point is not None:
+            cloud = replace(cloud, point={name: column for name, column in cloud.point.items() if name in self.point})
+        return [cloud]
 
     @property
     def sizes(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """One event as numpy columns, free of any storage format; readers make it, the store keeps it.
 
-``to_cloud(event, Inputs(pos=("x", "y", "z"), feat=("r", "eta")))`` turns it into a PointCloud of one event.
+``to_cloud(event, Inputs(pos=("x", "y", "z"), feat=("r", "eta")))`` turns it into a PointCloud of one event; a ``Block`` holds
+many small ones, which are dealt with together.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pcloud.data.schema import PER_EVENT, SCOPES
+from pcloud.data.schema import SCOPES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,13 +38,12 @@ class Event:
     particle: Columns = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        rows = {"point": self.points, "point_truth": self.points, "particle": self.particles}
-        for scope in SCOPES:
+        points, particles = (self.points,), (self.particles,)
+        for scope, expected in zip(SCOPES, (points, (1,), points, (1,), particles), strict=True):
             for name, column in getattr(self, scope).items():
-                expected = 1 if scope in PER_EVENT else rows[scope]
-                if np.shape(column) != (expected,):
-                    came = list(np.shape(column))
-                    raise ValueError(f"event {self.event_id}: {scope}[{name!r}] has shape {came}, expected [{expected}]")
+                if column.shape != expected:
+                    came = list(column.shape)
+                    raise ValueError(f"event {self.event_id}: {scope}[{name!r}] has shape {came}, expected {list(expected)}")
 
     @property
     def points(self) -> int:
@@ -79,8 +79,32 @@ class Inputs:
         return f"point columns missing: {', '.join(missing)}; there are: {', '.join(names) or 'none'}"
 
 
-def to_cloud(event: Event, inputs: Inputs, truth: bool = True) -> PointCloud:
-    """A cloud of this one event, float32 pos [points, dim] and feat [points, channels], every column beside them.
+@dataclass
+class Block:
+    """Many events, their columns laid end to end; ``points`` and ``particles`` [events] int64 say how many rows each has.
+
+    Raises ValueError where a column has not as many rows as they add up to.
+    """
+
+    points: np.ndarray
+    particles: np.ndarray
+    point: Columns = field(default_factory=dict)
+    event: Columns = field(default_factory=dict)
+    point_truth: Columns = field(default_factory=dict)
+    event_truth: Columns = field(default_factory=dict)
+    particle: Columns = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        points, particles, events = (int(self.points.sum()),), (int(self.particles.sum()),), (len(self.points),)
+        for scope, expected in zip(SCOPES, (points, events, points, events, particles), strict=True):
+            for name, column in getattr(self, scope).items():
+                if column.shape != expected:
+                    where = f"block of {len(self.points)} events: {scope}[{name!r}]"
+                    raise ValueError(f"{where} has shape {list(column.shape)}, expected {list(expected)}")
+
+
+def to_cloud(event: Event | Block, inputs: Inputs, truth: bool = True) -> PointCloud:
+    """A cloud of this event or these, float32 pos [points, dim] and feat [points, channels], every column beside them.
 
     Without ``truth`` the cloud holds no labels and no particles. The cloud may share memory with the event.
     Raises ValueError naming a missing column.
@@ -91,10 +115,14 @@ def to_cloud(event: Event, inputs: Inputs, truth: bool = True) -> PointCloud:
 
     lack = inputs.missing_from(tuple(event.point))
     if lack:
-        raise ValueError(f"event {event.event_id}: {lack}")
+        raise ValueError(f"event {event.event_id}: {lack}" if isinstance(event, Event) else lack)
+    sizes, particles = np.atleast_1d(event.points), np.atleast_1d(event.particles)
+
+    def offsets(rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.concatenate([[0], np.cumsum(rows, dtype=np.int64)]))
 
     def table(names: tuple[str, ...]) -> Tensor:
-        out = np.empty((event.points, len(names)), dtype=np.float32)
+        out = np.empty((int(sizes.sum()), len(names)), dtype=np.float32)
         for channel, name in enumerate(names):
             out[:, channel] = event.point[name]
         return torch.from_numpy(out)
@@ -105,12 +133,12 @@ def to_cloud(event: Event, inputs: Inputs, truth: bool = True) -> PointCloud:
     return PointCloud(
         pos=table(inputs.pos),
         feat=table(inputs.feat),
-        offsets=torch.tensor([0, event.points]),
+        offsets=offsets(sizes),
         point=tensors(event.point),
         event=tensors(event.event),
         point_truth=tensors(event.point_truth) if truth else {},
         event_truth=tensors(event.event_truth) if truth else {},
         particle=tensors(event.particle) if truth else {},
-        particle_offsets=torch.tensor([0, event.particles if truth else 0]),
-        max_points=event.points,
+        particle_offsets=offsets(particles if truth else np.zeros_like(particles)),
+        max_points=int(sizes.max(initial=0)),
     )

@@ -16,17 +16,19 @@ class PointBudget:
     """Lists of dataset indices whose points sum to at most ``budget``; an event above it is a batch of its own.
 
     sizes [events]: points of each event. Each comes once in an epoch, in an order that is a function of (seed, epoch).
+    ``events``: at most so many in a batch; 0: as many as the budget allows.
     """
 
     def __init__(
-        self, sizes: Sequence[int] | NDArray[np.integer], budget: int, *, seed: int, shuffle: bool = True
+        self, sizes: Sequence[int] | NDArray[np.integer], budget: int, *, seed: int, shuffle: bool = True, events: int = 0
     ) -> None:
         self.sizes = np.asarray(sizes, np.int64)
         if self.sizes.ndim != 1 or (self.sizes < 0).any():
             raise ValueError(f"sizes are points per event, none negative; came shape {self.sizes.shape}")
-        if budget < 1 or seed < 0:
-            raise ValueError(f"budget {budget} and seed {seed} came; expected budget >= 1 point and seed >= 0")
-        self.budget, self.seed, self.shuffle = budget, seed, shuffle
+        if budget < 1 or min(seed, events) < 0:
+            came = f"budget {budget}, seed {seed} and events {events} came"
+            raise ValueError(f"{came}; expected budget >= 1 point, seed >= 0 and events >= 0")
+        self.budget, self.seed, self.shuffle, self.events = budget, seed, shuffle, events or len(self.sizes)
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -39,7 +41,7 @@ class PointBudget:
         cuts = [0]
         while cuts[-1] < events:
             fits = int(np.searchsorted(spent, spent[cuts[-1]] + self.budget, side="right")) - 1
-            cuts.append(max(fits, cuts[-1] + 1))
+            cuts.append(max(min(fits, cuts[-1] + self.events), cuts[-1] + 1))
         if not 0 <= start_batch < len(cuts):
             raise ValueError(f"start_batch {start_batch} came; epoch {epoch} has {len(cuts) - 1} batches")
         self._cuts = cuts[start_batch:]

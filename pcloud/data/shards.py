@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from pcloud.data.event import Event
+from pcloud.data.event import Block, Event
 from pcloud.data.schema import PER_EVENT, SCOPES, Column, Schema
 
 _SOURCE_OF_ROWS = {"point": "points", "point_truth": "points", "particle": "particles"}
@@ -38,7 +38,7 @@ def _arrow_field(column: Column) -> pa.Field:
     return pa.field(column.name, pa.from_numpy_dtype(np.dtype(column.dtype)), False, about)
 
 
-def pack(events: Sequence[Event], schema: Schema) -> pa.RecordBatch:
+def pack(events: Sequence[Event | Block], schema: Schema) -> pa.RecordBatch:
     """One row per event."""
     whole = arrow_schema(schema)
     arrays = []
@@ -48,12 +48,18 @@ def pack(events: Sequence[Event], schema: Schema) -> pa.RecordBatch:
         arrow = [pa.array(column, field.type) for column, field in zip(columns, kind, strict=True)]
         struct = pa.StructArray.from_arrays(arrow, fields=list(kind))
         if part.name not in PER_EVENT:
-            rows = [getattr(event, _SOURCE_OF_ROWS[part.name]) for event in events]
-            offsets = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
+            rows = [np.atleast_1d(getattr(event, _SOURCE_OF_ROWS[part.name])) for event in events]
+            offsets = np.concatenate([[0], np.cumsum(np.concatenate(rows), dtype=np.int64)])
             assert offsets[-1] < 2**31, "a shard counts its rows in int32"
             struct = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), struct, type=part.type)
         arrays.append(struct)
     return pa.RecordBatch.from_arrays(arrays, schema=whole)
+
+
+def numbers_of(batch: pa.RecordBatch, scope: str, name: str) -> np.ndarray:
+    """All values of one column, of no bool, as a view."""
+    values = batch.column(scope) if scope in PER_EVENT else batch.column(scope).values
+    return np.asarray(values.field(name).to_numpy())
 
 
 def unpack(batch: pa.RecordBatch, row: int, event_id: int, scopes: Sequence[str]) -> Event:
@@ -71,6 +77,30 @@ def unpack(batch: pa.RecordBatch, row: int, event_id: int, scopes: Sequence[str]
             for place, field in enumerate(values.type)
         }
     return Event(event_id, **parts)
+
+
+def unpack_many(batch: pa.RecordBatch, rows: np.ndarray, scope: str, names: Collection[str]) -> dict[str, np.ndarray]:
+    """The named columns of one scope of many rows, in the order of ``rows``, as owned arrays laid end to end."""
+    values = batch.column(scope)
+    if scope not in PER_EVENT:
+        bounds = values.offsets.to_numpy()
+        rows, values = ranges(bounds[rows], bounds[rows + 1]), values.values
+    fields = [(place, one.name) for place, one in enumerate(values.type) if one.name in names]
+    return {name: _taken(values.field(place), rows) for place, name in fields}
+
+
+def _taken(values: pa.Array, rows: np.ndarray) -> np.ndarray:
+    if pa.types.is_boolean(values.type):  # bits, which numpy cannot see without a copy of all
+        return np.array(values.take(pa.array(rows)).to_numpy(zero_copy_only=False))
+    return np.asarray(values.to_numpy().take(rows))
+
+
+def ranges(first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """first[0], ..., last[0] - 1, first[1], ..., last[1] - 1, and so on."""
+    counts = last.astype(np.int64) - first
+    ends = np.cumsum(counts)
+    rows: np.ndarray = np.arange(ends[-1] if len(ends) else 0) + np.repeat(first - (ends - counts), counts)
+    return rows
 
 
 def write_batch(path: Path, batch: pa.RecordBatch) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -25,13 +25,24 @@ import pyarrow as pa
 
 from pcloud import __version__
 from pcloud.data import manifest
-from pcloud.data.event import Event
+from pcloud.data.event import Block, Event
 from pcloud.data.schema import SCOPES, TRUTH, Column, Moments, Schema
-from pcloud.data.shards import arrow_schema, check_file, checksum, open_batch, pack, unpack, write_batch
+from pcloud.data.shards import (
+    arrow_schema,
+    check_file,
+    checksum,
+    numbers_of,
+    open_batch,
+    pack,
+    ranges,
+    unpack,
+    unpack_many,
+    write_batch,
+)
 
 INDEX, DETECTOR = "index.arrow", "detector.arrow"
 _INDEX = pa.schema([pa.field(name, pa.int64(), False) for name in ("event_id", "points", "particles", "shard")])
-_OPEN_SHARDS = 64  # each holds a file handle
+_OPEN_SHARDS = 256  # each holds a file handle; a batch of many small events touches all shards
 
 
 def _shard_name(number: int) -> str:
@@ -72,7 +83,8 @@ class StoreWriter:
         self._work = self.path.with_name(f"{self.path.name}.partial-{secrets.token_hex(4)}")
         numbers = [c for c in self.schema.columns if c.dtype not in ("int64", "bool")]
         self._moments = {(c.scope, c.name): Moments() for c in numbers}
-        self._waiting: list[Event] = []
+        self._declared = {scope: {c.name: np.dtype(c.dtype) for c in self.schema.of(scope)} for scope in SCOPES}
+        self._waiting: list[Event | Block] = []
         self._waiting_bytes = 0
         self._index: list[tuple[int, int, int, int]] = []
         self._seen: set[int] = set()
@@ -94,39 +106,56 @@ class StoreWriter:
 
     def add(self, event: Event) -> None:
         """Append one event; its columns must be the declared ones, in name and type, and its id new."""
-        self._check(event)
+        if event.event_id in self._seen:
+            raise ValueError(f"event {event.event_id} comes twice; event ids are unique inside a store")
+        self._check(event, f"event {event.event_id}")
         self._seen.add(event.event_id)
         self._index.append((event.event_id, event.points, event.particles, len(self._files)))
-        for (scope, name), moments in self._moments.items():
-            moments.add(getattr(event, scope)[name])
-        self._waiting.append(event)
-        self._waiting_bytes += sum(column.nbytes for scope in SCOPES for column in getattr(event, scope).values())
+        self._wait(event)
+
+    def add_many(self, event_ids: np.ndarray, block: Block) -> None:
+        """Append the events of a block, which stay in one shard: the fast way to write many small ones."""
+        ids = event_ids.tolist()
+        if len(ids) != len(block.points) or len(set(ids)) != len(ids) or not self._seen.isdisjoint(ids):
+            twice = next((one for place, one in enumerate(ids) if one in self._seen or one in ids[:place]), None)
+            if twice is not None:
+                raise ValueError(f"event {twice} comes twice; event ids are unique inside a store")
+            raise ValueError(f"{len(ids)} event ids came with a block of {len(block.points)} events")
+        self._check(block, f"block of {len(ids)} events")
+        self._seen.update(ids)
+        sizes = zip(ids, block.points.tolist(), block.particles.tolist(), strict=True)
+        self._index += [(*one, len(self._files)) for one in sizes]
+        self._wait(block)
+
+    def _check(self, events: Event | Block, where: str) -> None:
+        for scope, declared in self._declared.items():
+            came = getattr(events, scope)
+            if came.keys() != declared.keys():
+                odd = ", ".join(sorted(came.keys() ^ declared.keys()))
+                raise ValueError(
+                    f"{where}: {scope} columns differ from those of the store in: {odd}; "
+                    "all events of one store have the same columns"
+                )
+            for name, column in came.items():
+                if column.dtype != declared[name]:
+                    raise ValueError(f"{where}: {scope}[{name!r}] is {column.dtype}, the store declares {declared[name]}")
+
+    def _wait(self, events: Event | Block) -> None:
+        """Keep the events for the shard under way; write it when it is full."""
+        self._waiting.append(events)
+        self._waiting_bytes += sum(column.nbytes for scope in SCOPES for column in getattr(events, scope).values())
         if self._waiting_bytes >= self._shard_bytes:
             try:
                 self._flush()
             except OSError as failure:
                 raise self._failed(failure) from failure
 
-    def _check(self, event: Event) -> None:
-        if event.event_id in self._seen:
-            raise ValueError(f"event {event.event_id} comes twice; event ids are unique inside a store")
-        for scope in SCOPES:
-            came, declared = getattr(event, scope), self.schema.names(scope)
-            if set(came) != set(declared):
-                odd = ", ".join(sorted(set(came) ^ set(declared)))
-                raise ValueError(
-                    f"event {event.event_id}: {scope} columns differ from those of the store in: {odd}; "
-                    "all events of one store have the same columns"
-                )
-            for column in self.schema.of(scope):
-                dtype = came[column.name].dtype
-                if dtype != np.dtype(column.dtype):
-                    where = f"event {event.event_id}: {scope}[{column.name!r}]"
-                    raise ValueError(f"{where} is {dtype}, the store declares {column.dtype}")
-
     def _flush(self) -> None:
         name = _shard_name(len(self._files))
-        self._files[name] = write_batch(self._work / name, pack(self._waiting, self.schema))
+        batch = pack(self._waiting, self.schema)
+        for (scope, column), moments in self._moments.items():
+            moments.add(numbers_of(batch, scope, column))
+        self._files[name] = write_batch(self._work / name, batch)
         self._waiting, self._waiting_bytes = [], 0
 
     def _finish(self) -> None:
@@ -219,6 +248,30 @@ class Store:
         row = i - int(self._first[number])
         scopes = [scope for scope in SCOPES if truth or scope not in TRUTH]
         return unpack(self._shard(number), row, int(self.event_ids[i]), scopes)
+
+    def read_many(self, indices: Sequence[int] | np.ndarray, truth: bool = True, point: Collection[str] | None = None) -> Block:
+        """These events, in the order given, as owned columns laid end to end; of the point columns those named, if any are."""
+        places = np.asarray(indices, np.int64).reshape(-1)
+        if places.size and not (-len(self) <= places.min() and places.max() < len(self)):
+            raise IndexError(f"{self.path}: event numbers {places.min()} to {places.max()} came, the store has {len(self)}")
+        places = places % max(len(self), 1)
+        rows = {"point": self.sizes[places], "particle": self.particles[places]}
+        rows |= {"point_truth": rows["point"], "event": np.ones_like(places), "event_truth": np.ones_like(places)}
+        columns: dict[str, dict[str, np.ndarray]] = {}
+        for scope in SCOPES:
+            if truth or scope not in TRUTH:
+                wanted = [c for c in self.schema.of(scope) if scope != "point" or point is None or c.name in point]
+                columns[scope] = {c.name: np.empty(rows[scope].sum(), c.dtype) for c in wanted}
+        owner = self._shard_of[places]
+        for number in np.unique(owner).tolist():
+            here, batch = np.flatnonzero(owner == number), self._shard(number)
+            for scope, into in columns.items():
+                if into:
+                    ends = np.cumsum(rows[scope])
+                    target = ranges((ends - rows[scope])[here], ends[here])
+                    for name, values in unpack_many(batch, places[here] - self._first[number], scope, into).items():
+                        into[name][target] = values
+        return Block(rows["point"], rows["particle"] if truth else np.zeros_like(places), **columns)
 
     def detector(self) -> dict[str, np.ndarray] | None:
         """The table of modules that the store was written with, as owned columns; None where it came without."""

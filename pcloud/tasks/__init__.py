@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from pcloud.tasks.following import TrackFollowing
 from pcloud.tasks.protocol import Rows, Task, concatenate
+from pcloud.tasks.tagging import Tagging
 from pcloud.tasks.tracking import TrackFinding
 from pcloud.tasks.triplets import TripletFinding
 
 UNTRAINED = {"following"}  # with nothing to train
-TASKS = {"tracking": TrackFinding}
+TASKS = {"tagging": Tagging, "tracking": TrackFinding}
 WHOLE = {"following": TrackFollowing, "triplets": TripletFinding}  # built without an encoder: a model of their own
 
-__all__ = ["TASKS", "UNTRAINED", "WHOLE", "Rows", "Task", "TrackFinding", "TrackFollowing", "TripletFinding", "concatenate"]
+__all__ = [
+    "TASKS", "UNTRAINED", "WHOLE", "Rows", "Tagging", "Task", "TrackFinding", "TrackFollowing", "TripletFinding", "concatenate",
+]  # fmt: skip

@@ -1,6 +1,8 @@
 """What a task promises training, evaluation and prediction: four methods, one route.
 
-A task holds an encoder and a head. Rows are plain numpy columns of equal length; rows of several batches concatenate.
+A task holds an encoder and a head. Rows are plain numpy columns of equal length; rows of several batches concatenate. Where a
+task also has ``begin(feat, truth) -> lines``, that is called once before training, with the names of the features and the
+event_truth of all training events; the lines are told to the user.
 """
 
 from __future__ import annotations

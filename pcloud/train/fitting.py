@@ -6,6 +6,7 @@ The run folder gets versions.json, metrics.csv, tensorboard/ and checkpoints/; `
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -48,8 +49,11 @@ def fit(
     run: str | Path,
     *,
     resume: bool = False,
+    notes: Sequence[str] = (),
 ) -> dict[str, float]:
     """Train ``task`` in place and return the final figures (the newest of each column of metrics.csv).
+
+    With ``options.average`` the task ends with the running mean of its weights. ``notes`` are told at the start.
 
     Raises ValueError on a folder in use, nothing to resume, other options than the checkpoint's, or a loss that is no
     number; OSError on a full disk; Interrupted, after a checkpoint, on Ctrl-C or SIGTERM.
@@ -60,7 +64,7 @@ def fit(
     state, complaints = _begin(run, task, identity, resume)
     step = state.get("step", 0)
     show, stop, log = Show(options.steps, step), Stop(run, step), Log(run, step)
-    for line in complaints:
+    for line in [*complaints, *notes]:
         show.say(line)
     show.say(_opening(run, task, train_set, val_set, device, step))
     learner = Learner(task, options, step)
@@ -82,6 +86,9 @@ def fit(
         show.close()
     if stop.asked is not None and learner.step < options.steps:
         raise Interrupted(stop.saved, run, stop.asked)
+    mean = state.get("average") if recorder.average is None else recorder.average.state
+    if mean is not None:
+        task.load_state_dict(mean)
     task.eval()
     return log.last
 
@@ -96,10 +103,11 @@ def _begin(run: Path, task: nn.Module, identity: dict[str, Any], resume: bool) -
         return {}, []
     state, complaints = checkpoint.newest(folder)
     former = state["identity"]
+    began = {**TrainOptions().binding(), **former["options"]}  # an option younger than the run had its default's effect
     for name, value in identity["options"].items():
-        if former["options"].get(name) != value:
+        if began[name] != value:
             raise ValueError(
-                f"{run}: train.{name} was {former['options'].get(name)}, now {value} came; a run is resumed with the "
+                f"{run}: train.{name} was {began[name]}, now {value} came; a run is resumed with the "
                 "options it began with: give the old value, or start a new run"
             )
     if former["data"] != identity["data"]:
@@ -120,7 +128,7 @@ def _load_weights(run: Path, task: nn.Module, weights: dict[str, torch.Tensor]) 
 
 def _loader(clouds: Clouds, options: TrainOptions, device: str, step: int | None = None) -> DataLoader[PointCloud]:
     """Endless batches from the first that optimiser step ``step`` needs; None: all once, in order, without workers."""
-    epoch = PointBudget(clouds.sizes, options.budget, seed=options.seed, shuffle=step is not None)
+    epoch = PointBudget(clouds.sizes, options.budget, seed=options.seed, shuffle=step is not None, events=options.events)
     return DataLoader(
         clouds,  # type: ignore[arg-type]
         batch_sampler=epoch if step is None else Endless(epoch, step * options.accumulate),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pcloud.cloud import PointCloud
 from pcloud.train.options import TrainOptions
+from pcloud.train.ranger import Ranger
 
 
 def seed_of(*parts: int) -> int:
@@ -31,14 +32,18 @@ class Learner(lightning.LightningModule):
         self.figures: dict[str, float] = {}
         self._terms: list[dict[str, Tensor]] = []
         self._points = 0
+        self._compiled = torch.compile(task.forward, dynamic=True) if options.compile else None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        learned = [p for p in self.task.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in learned if p.dim() > 1]},
-            {"params": [p for p in learned if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW(groups, lr=self.options.rate, weight_decay=self.options.weight_decay)
+        learned = [(name.startswith("encoder."), p) for name, p in self.task.named_parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = []
+        for encoder, factor in ((True, 1.0), (False, self.options.head_rate)):
+            mine = [p for inside, p in learned if inside == encoder]
+            groups.append({"params": [p for p in mine if p.dim() > 1], "factor": factor})
+            groups.append({"params": [p for p in mine if p.dim() <= 1], "factor": factor, "weight_decay": 0.0})
+        kind = Ranger if self.options.optimizer == "ranger" else torch.optim.AdamW
+        some = [group for group in groups if group["params"]]
+        return kind(some, lr=self.options.rate, weight_decay=self.options.weight_decay)
 
     def transfer_batch_to_device(self, batch: PointCloud, device: torch.device, dataloader_idx: int) -> PointCloud:
         return batch.to(device, non_blocking=True)
@@ -49,10 +54,11 @@ class Learner(lightning.LightningModule):
         if part == 0:
             self._terms, self._points = [], 0
             for group in self.trainer.optimizers[0].param_groups:
-                group["lr"] = self.options.rate_at(self.step)
+                group["lr"] = self.options.rate_at(self.step) * group["factor"]
 
     def training_step(self, batch: PointCloud, batch_idx: int) -> Tensor:
-        terms: dict[str, Tensor] = self.task.loss(self.task(batch), batch)  # type: ignore[operator]
+        output = (self._compiled or self.task)(batch)
+        terms: dict[str, Tensor] = self.task.loss(output, batch)  # type: ignore[operator]
         self._terms.append({name: value.detach().float() for name, value in terms.items()})
         self._points += batch.points
         return torch.stack(list(terms.values())).sum()

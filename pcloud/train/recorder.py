@@ -1,4 +1,4 @@
-"""What happens after each optimiser step, in this order: validate, log, checkpoint, show, stop when asked.
+"""What happens after each optimiser step, in this order: average, validate, log, checkpoint, show, stop when asked.
 
 The order is the promise: a checkpoint of step n is written after row n of the log, so that resuming needs nothing else.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ import lightning.pytorch as lightning
 from pcloud.cloud import PointCloud
 from pcloud.tasks.protocol import Task
 from pcloud.train import checkpoint
+from pcloud.train.average import Average
 from pcloud.train.learner import Learner
 from pcloud.train.log import Figures, Log
 from pcloud.train.progress import Show
@@ -39,9 +41,12 @@ class Recorder(lightning.Callback):
         self.folder = run / "checkpoints"
         self.identity, self.state, self.val_clouds = identity, state, val_clouds
         self.metrics, self.show, self.stop = log, show, stop  # Lightning puts its own ``log`` into a callback
+        self.average: Average | None = None
         self._time = time.monotonic()
 
     def on_train_start(self, trainer: lightning.Trainer, learner: Learner) -> None:  # type: ignore[override]
+        if learner.options.average:  # not before the weights are on their device
+            self.average = Average(learner.task, learner.options.average, self.state.get("average"))
         if self.state:
             trainer.optimizers[0].load_state_dict(self.state["optimizer"])
             trainer.precision_plugin.load_state_dict(self.state["precision"])
@@ -59,6 +64,8 @@ class Recorder(lightning.Callback):
         if (batch_idx + 1) % options.accumulate:
             return
         learner.step += 1
+        if self.average is not None:
+            self.average.update(learner.step)
         asked = self.stop.asked is not None  # once: a signal that comes while this step is saved is for the next
         step, last = learner.step, learner.step == options.steps
         figures = {"seconds": time.monotonic() - self._time, **learner.figures}
@@ -72,7 +79,8 @@ class Recorder(lightning.Callback):
         self._time = time.monotonic()
 
     def _validate(self, trainer: lightning.Trainer, learner: Learner, clouds: Iterable[PointCloud]) -> Figures:
-        with trainer.precision_plugin.val_step_context():
+        shown = nullcontext() if self.average is None else self.average.shown()
+        with trainer.precision_plugin.val_step_context(), shown:
             figures = validate(cast(Task, learner.task), clouds, learner.device)
         return {f"val/{name}": value for name, value in figures.items()}
 
@@ -84,5 +92,7 @@ class Recorder(lightning.Callback):
             "optimizer": trainer.optimizers[0].state_dict(),
             "precision": trainer.precision_plugin.state_dict(),
         }
+        if self.average is not None:
+            state["average"] = self.average.state
         checkpoint.save(self.folder, learner.step, state)
         self.stop.saved = learner.step

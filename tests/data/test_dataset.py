@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clouds import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
@@ -60,6 +61,19 @@ def test_loader_workers_give_the_same_batches(store: Store, context: str | None)
     batches = list(loader)
     assert [batch.offsets.tolist() for batch in batches] == [[0, 3, 3], [0, 1, 6]]
     assert torch.equal(batches[1].pos, torch.tensor([[3.0], [2.0], [2.0], [2.0], [2.0], [2.0]]))
+
+
+def test_a_batch_at_once_is_the_collated_singles(store: Store) -> None:
+    events = Events(store, INPUTS, indices=[2, 3, 1, 0, 2])
+    for places in ([0, 2, 3, 4, 1, 1], [2], []):
+        (batch,) = events.__getitems__(places)
+        if places:
+            assert_same(batch, collate([events[place] for place in places]))
+        assert batch.events == len(places)
+    few = Events(store, INPUTS, point=())
+    assert not few.__getitems__([0])[0].point and few.__getitems__([2])[0].pos.tolist() == [[2.0]] * 5
+    blind = Events(store, INPUTS, truth=False)
+    assert_same(blind.__getitems__([0, 1])[0], collate([blind[0], blind[1]]))
 
 
 IDS = st.lists(st.integers(0, 2**62), unique=True, max_size=50)

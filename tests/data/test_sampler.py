@@ -96,3 +96,10 @@ def test_start_beyond_the_epoch() -> None:
         PointBudget([5, 5], 5, seed=0).set_epoch(4, 3)
     with pytest.raises(ValueError, match="at least one"):
         Endless(PointBudget([], 5, seed=0))
+
+
+def test_at_most_so_many_events() -> None:
+    assert list(PointBudget([1, 1, 1, 5, 1, 9], 6, seed=0, shuffle=False, events=2)) == [[0, 1], [2, 3], [4], [5]]
+    assert list(PointBudget([1] * 5, 100, seed=0, shuffle=False, events=2)) == [[0, 1], [2, 3], [4]]
+    with pytest.raises(ValueError, match="events -1 came"):
+        PointBudget([1], 1, seed=0, events=-1)

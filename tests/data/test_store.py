@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pcloud.data import store as store_module
-from pcloud.data.event import Event
+from pcloud.data.event import Block, Event
 from pcloud.data.schema import DTYPES, SCOPES, Column, Moments
 from pcloud.data.store import Store, StoreWriter
 
@@ -414,3 +414,62 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
     start = time.monotonic()
     assert "KeyboardInterrupt" in process.communicate(timeout=30)[1] and time.monotonic() - start < 30
     assert list(tmp_path.iterdir()) == []
+
+
+def blocks(events: list[Event]) -> tuple[np.ndarray, Block]:
+    """The ids of these events, and the events laid end to end."""
+    columns = {
+        scope: {name: np.concatenate([getattr(one, scope)[name] for one in events]) for name in getattr(events[0], scope)}
+        for scope in SCOPES
+    }
+    points, particles = (np.array([getattr(one, rows) for one in events]) for rows in ("points", "particles"))
+    return np.array([one.event_id for one in events]), Block(points, particles, **columns)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sizes=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 4)), min_size=1, max_size=8), data=st.data())
+def test_many_events_written_and_read_at_once_are_those_of_singles(
+    tmp_path: Path, sizes: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    """A block beside single events, over several shards; any events in any order, some twice, some of the columns."""
+    shutil.rmtree(tmp_path / "s", ignore_errors=True)
+    events = [make(number, *size) for number, size in enumerate(sizes)]
+    with StoreWriter(tmp_path / "s", COLUMNS, shard_bytes=300) as writer:
+        writer.add(make(77, 3))
+        writer.add_many(*blocks(events))
+        writer.add(make(78, 0))
+    store = Store.open(tmp_path / "s")
+    store.verify()
+    events = [make(77, 3), *events, make(78, 0)]
+    places = data.draw(st.lists(st.integers(-len(events), len(events) - 1), max_size=9))
+    came, truth = store.read_many(places), store.read_many(places, truth=False, point={"x"})
+    assert len(came.points) == len(places) and list(truth.point) == ["x"] and not truth.point_truth and not truth.particle
+    if places:
+        expected = blocks([events[place] for place in places])[1]
+        for scope in SCOPES:
+            for name, column in getattr(expected, scope).items():
+                other = getattr(came, scope)[name]
+                assert other.dtype == column.dtype and other.tobytes() == column.tobytes() and other.flags.writeable
+        assert came.points.tolist() == expected.points.tolist() and came.particles.tolist() == expected.particles.tolist()
+        assert truth.point["x"].tobytes() == expected.point["x"].tobytes()
+
+
+def test_blocks_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    ids, block = blocks([make(1), make(2)])
+    with StoreWriter(tmp_path / "s", COLUMNS) as writer:
+        writer.add(make(2))
+        with pytest.raises(ValueError, match="event 2 comes twice"):
+            writer.add_many(ids, block)
+        with pytest.raises(ValueError, match="event 1 comes twice"):
+            writer.add_many(np.array([1, 1]), block)
+        with pytest.raises(ValueError, match="1 event ids came with a block of 2 events"):
+            writer.add_many(np.array([1]), block)
+        block.point["x"] = block.point["x"].astype(np.float64)
+        with pytest.raises(ValueError, match=r"block of 2 events: point\['x'\] is float64, the store declares float32"):
+            writer.add_many(np.array([3, 4]), block)
+    store = Store.open(tmp_path / "s")
+    assert store.event_ids.tolist() == [2]
+    with pytest.raises(ValueError, match=r"block of 2 events: point\['x'\] has shape \[3\], expected \[2\]"):
+        Block(np.array([1, 1]), np.zeros(2, np.int64), point={"x": np.zeros(3)})
+    with pytest.raises(IndexError, match="event numbers 0 to 1 came, the store has 1"):
+        store.read_many([0, 1])

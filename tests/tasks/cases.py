@@ -10,19 +10,27 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from clouds import jets, tracks
 from torch import nn
 
+from pcloud.cloud import PointCloud
 from pcloud.encoders import ENCODERS
 from pcloud.tasks import TASKS
 from pcloud.tasks.tracking import FINDERS
 
 SMALL = {"channels": 16, "layers": 2, "k": 8}
-CHANNELS = 5  # of clouds.tracks
+NARROW = SMALL | {
+    "phi": (16, 16), "f": (16,), "widths": (8, 16), "depth": 2, "hidden": 16, "embed": (16, 16), "pair_channels": (8,),
+    "heads": 2, "class_layers": 1, "pixels": 12, "dropout": 0.0,
+}  # fmt: skip
+MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets}
+FIGURE = {"tracking": ("score", 0.3), "tagging": ("accuracy", 0.99)}  # and what it is once eight events are known by heart
 
 
-def encoder(name: str) -> nn.Module:
+def encoder(name: str, channels: int = 5) -> nn.Module:
     known = inspect.signature(ENCODERS[name]).parameters
-    return ENCODERS[name](in_channels=CHANNELS, **{key: value for key, value in SMALL.items() if key in known})
+    small = NARROW if channels == 7 else SMALL
+    return ENCODERS[name](in_channels=channels, **{key: value for key, value in small.items() if key in known})
 
 
 def tracking(finder: str, name: str) -> nn.Module:
@@ -30,10 +38,26 @@ def tracking(finder: str, name: str) -> nn.Module:
     return TASKS["tracking"](encoder(name), finder=finder)
 
 
+def tagging(name: str, **options: object) -> nn.Module:
+    torch.manual_seed(2)
+    return TASKS["tagging"](encoder(name, 7), **options)
+
+
 def fits(finder: str, name: str) -> bool:
     return finder != "edges" or encoder(name).edge_channels > 0
 
 
 CASES: dict[str, Callable[[], nn.Module]] = {
-    f"tracking {finder} {name}": partial(tracking, finder, name) for finder in FINDERS for name in ENCODERS if fits(finder, name)
+    **{f"tracking {one} {name}": partial(tracking, one, name) for one in FINDERS for name in ENCODERS if fits(one, name)},
+    **{f"tagging {name}": partial(tagging, name) for name in ENCODERS if encoder(name, 7).event_channels},
 }
+
+
+def events_of(case: str, events: int) -> PointCloud:
+    """So many events that this case can learn from."""
+    return MADE[case.split()[0]](events)
+
+
+def rows_of(case: str, cloud: PointCloud) -> int:
+    """How many rows this case reports of a cloud."""
+    return cloud.points if case.startswith("tracking") else cloud.events

@@ -24,6 +24,12 @@ def test_constant_rate() -> None:
     assert {options.rate_at(step) for step in range(10)} == {0.5}
 
 
+def test_flat_then_falling_to_a_hundredth() -> None:
+    options = TrainOptions(steps=100, rate=2.0, warmup=0, schedule="flat-decay")
+    assert {options.rate_at(step) for step in range(71)} == {2.0}
+    assert options.rate_at(85) == pytest.approx(0.2) and options.rate_at(100) == pytest.approx(0.02)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -33,6 +39,8 @@ def test_constant_rate() -> None:
         ({"rate": math.nan}, "train.rate"),
         ({"clip": math.inf}, "train.clip"),
         ({"seed": -1}, "train.seed"),
+        ({"events": -1}, "train.events"),
+        ({"average": 1.0}, "train.average: 1.0 came, 0 or more and below 1"),
     ],
 )
 def test_bad_values(wrong: dict[str, Any], message: str) -> None:

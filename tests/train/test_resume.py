@@ -57,3 +57,12 @@ def test_spoilt_newest_checkpoint(tmp_path: Path, unbroken: toy.Finished) -> Non
     assert toy.train(run, resume=True) == 0
     assert toy.finished(run) == unbroken
     assert newest.with_suffix(".unreadable").exists()
+
+
+def test_killed_with_ranger_and_the_mean_of_the_weights(tmp_path: Path) -> None:
+    options = {"optimizer": "ranger", "average": 0.9, "schedule": "flat-decay", "events": 4, "head_rate": 2.0}
+    assert toy.train(tmp_path / "whole", options=options) == 0
+    run = tmp_path / "run"
+    assert toy.train(run, options=options, die_at=50) == KILLED
+    assert toy.train(run, options=options, resume=True) == 0
+    assert toy.finished(run) == toy.finished(tmp_path / "whole")

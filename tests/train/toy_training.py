@@ -103,7 +103,7 @@ def finished(run: Path) -> Finished:
     assert state["step"] == OPTIONS["steps"]
     with open(run / "metrics.csv", newline="") as file:
         rows = [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
-    return Finished(digest([state["weights"], state["optimizer"]]), rows)
+    return Finished(digest([state["weights"], state["optimizer"], state.get("average")]), rows)
 
 
 def digest(value: Any) -> str:
