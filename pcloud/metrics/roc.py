@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+ROUNDING = 1e-12  # of efficiencies, sums of many weights
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Roc:
         wanted = np.asarray(signal, dtype=np.float64)
         if ((wanted <= 0) | (wanted > 1)).any():
             raise ValueError(f"signal efficiency {wanted.ravel().tolist()} came; expected more than 0 and at most 1")
-        reached = np.searchsorted(np.maximum.accumulate(self.signal), wanted, side="left")
-        return np.minimum(reached, len(self.signal) - 1)  # a last 1 that rounding left below 1
+        reached = np.searchsorted(np.maximum.accumulate(self.signal), wanted - ROUNDING, side="left")
+        return np.minimum(reached, len(self.signal) - 1)
 
     def background_at(self, signal: ArrayLike) -> Floats:
         """Background efficiency at each signal efficiency, in (0, 1].

@@ -19,7 +19,7 @@ from pcloud.metrics import calibration
 from pcloud.metrics.bootstrap import GRID, REPLICAS, Replicas, bootstrap
 from pcloud.metrics.estimates import Estimate, central, most_background, normal, weighted_share
 from pcloud.metrics.intervals import LEVEL
-from pcloud.metrics.roc import Floats, Ranking, Roc, Rows, auc, ranking
+from pcloud.metrics.roc import ROUNDING, Floats, Ranking, Roc, Rows, auc, ranking
 
 AT = (0.3, 0.5)
 Table = Mapping[str, NDArray[Any]]
@@ -111,7 +111,7 @@ def rejection(roc: Roc, ranked: Ranking, weight: Floats, at: float, replicas: Re
     words = f"1 / background efficiency at signal efficiency {at:g}, linear between cuts; {survivors:,} of "
     words += f"{len(ranked.background_rows):,} background jets left, {len(ranked.signal_rows):,} signal jets"
     name = f"rejection_{100 * at:g}"
-    if left <= 0:
+    if left <= ROUNDING:
         passed = np.zeros(ranked.rows, dtype=bool)
         passed[ranked.background_rows[:survivors]] = True
         most = most_background(weight[ranked.background_rows], passed[ranked.background_rows])
@@ -121,7 +121,8 @@ def rejection(roc: Roc, ranked: Ranking, weight: Floats, at: float, replicas: Re
     column = replicas.background[:, int(np.flatnonzero(replicas.grid == at)[0])]
     low, high = central(column)
     words += f"; interval: Poisson bootstrap, {len(column)} replicas"
-    return Estimate(name, 1 / left, 1 / high, 1 / low if low > 0 else math.inf, words)
+    ends = [1 / one if one > ROUNDING else math.inf for one in (high, low)]
+    return Estimate(name, 1 / left, ends[0], ends[1], words)
 
 
 def summary(rows: Table, *, at: Sequence[float] = AT, background: int = 0) -> dict[str, float]:
