@@ -71,6 +71,7 @@ def evaluate(given: Namespace) -> None:
             allow_trained_events=given.allow_trained_events,
             allow_geometry=given.allow_geometry,
             stages=given.stages,
+            robust=given.robust,
             device=given.device,
             progress=progress,
         )
