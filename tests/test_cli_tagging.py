@@ -16,11 +16,12 @@ from data_prep.jets import Jets, write_store
 from pcloud import segments
 from pcloud.cli import evaluation
 from pcloud.cli.evaluation import evaluate
-from pcloud.cli.tagger_report import read_scores
+from pcloud.cli.tagger_report import judgement, read_scores, sections
 from pcloud.cloud import PointCloud
 from pcloud.data.schema import VERSION
 from pcloud.metrics.seeds import ensemble
 from pcloud.metrics.tagging import summary
+from pcloud.plots.report import write_report
 from pcloud.pretrained import Card, Model, Training
 
 JETS = 700
@@ -105,6 +106,16 @@ def test_kept_rows_make_an_ensemble(tagger: Model, store: Path, tmp_path: Path) 
     assert summary(ensemble(tables)) == pytest.approx(summary(tables[0]))
     with pytest.raises(FileNotFoundError, match=r"holds no scores\.parquet; make it with pcloud evaluate"):
         read_scores(tmp_path)
+
+
+def test_many_classes_and_one_that_is_missing_have_their_page(tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+    p = chance.dirichlet(np.ones(4), 300)
+    rows = {"label": p[:, :3].argmax(axis=1), **{f"p_{name}": p[:, c] for c, name in enumerate(("qcd", "w", "z", "h"))}}
+    parts = sections(judgement(rows), rows)
+    page = write_report(tmp_path / "r.html", "r", parts).read_text()
+    assert page.count("data:image/png") == 3 and "class h: no jets with weight" in page  # nothing is known of the jets
+    assert "rejection 50, w" in page and "auc ovo" in page and "∞" in page
 
 
 def test_robust_is_for_taggers(tagger: Model, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,8 @@ def evaluate(given: Namespace) -> None:
             device=given.device,
             progress=progress,
         )
-    print(f"{len(report['events']['ids'])} events of {report['events']['from']}, all hits in")
+    inputs = "all constituents in" if "tagging" in report else "all hits in"
+    print(f"{len(report['events']['ids'])} events of {report['events']['from']}, {inputs}")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
     for row in report.get("stages", ()):

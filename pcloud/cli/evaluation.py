@@ -200,13 +200,14 @@ def _page(path: Path, model: Model, report: Report, rows: Rows) -> None:
     from pcloud.plots.tracking import binned, stairs
 
     summary = [[name, value] for name, value in report["summary"].items()]
+    inputs = "all constituents in" if "tagging" in report else "all hits in"
     spent = [[f"seconds, {stage}", value] for stage, value in report["seconds"].items()]
     spent.append(["peak memory (MB)", report["peak_bytes"] / 1e6])
     sections = [
         page.Section("Notes", [page.Text(one) for one in report["notes"]]),
         page.Section(
             "Summary",
-            [page.Table(("figure", "value"), summary, f"over {len(report['events']['ids'])} events, all hits in")],
+            [page.Table(("figure", "value"), summary, f"over {len(report['events']['ids'])} events, {inputs}")],
         ),
     ]
     if "figures" in report:

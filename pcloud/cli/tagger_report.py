@@ -100,7 +100,7 @@ def sections(judged: Mapping[str, Any], rows: Rows) -> list[Section]:
     jets = [[name, judged["jets"][name], judged["weights"][name]] for name in classes]
     about = f"{judged['negative_weights']:,} jets of negative weight; background of all rejections: {background}"
     figures = [[name.replace("_", " "), _value(one), ends(one), one["definition"]] for name, one in judged["figures"].items()]
-    shown = [
+    shown: list[Any] = [
         Table(("class", "jets", "sum of weights"), jets, about),
         Table(("figure", "value", "interval (confidence)", "definition"), figures),
         *(Text(one) for one in judged["notes"]),
