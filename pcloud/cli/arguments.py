@@ -106,6 +106,7 @@ def _evaluate(verbs: Verbs) -> None:
     verb.add_argument("--out", type=Path, metavar="FOLDER", help="for report.json and report.html (default RUN/evaluation)")
     verb.add_argument("--allow-trained-events", action="store_true", help="take trained events too, and stamp the report")
     _allow_geometry(verb)
+    verb.add_argument("--robust", action="store_true", help="also the figures of a tagger on smeared, thinned and blanked jets")
     verb.add_argument("--stages", action="store_true", help="also the score still within reach after each stage of a finder")
     verb.add_argument("--device", choices=DEVICES, default="auto")
 

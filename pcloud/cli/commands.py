@@ -85,10 +85,12 @@ def evaluate(given: Namespace) -> None:
             allow_trained_events=given.allow_trained_events,
             allow_geometry=given.allow_geometry,
             stages=given.stages,
+            robust=given.robust,
             device=given.device,
             progress=progress,
         )
-    print(f"{len(report['events']['ids'])} events of {report['events']['from']}, all hits in")
+    inputs = "all constituents in" if "tagging" in report else "all hits in"
+    print(f"{len(report['events']['ids'])} events of {report['events']['from']}, {inputs}")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
     for row in report.get("stages", ()):

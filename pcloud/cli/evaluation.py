@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 
 from pcloud import config
-from pcloud.cli.inference import Seconds, check_input, clock, infer, machine, origin, peak_memory
+from pcloud.cli.inference import Seconds, check_input, clock, infer_many, machine, origin, peak_memory
 from pcloud.cli.inspection import read_split
 from pcloud.cli.sources import Input, Progress
+from pcloud.cli.tagger_report import changes, is_tagger, judgement, robustness, write_scores
+from pcloud.cli.tagger_report import sections as tagging_sections
 from pcloud.data.event import Event
 from pcloud.metrics.particles import Fiducial, Particles
 from pcloud.metrics.tracking import EDGES, binned_efficiency, match, tracking_figures
@@ -37,6 +39,7 @@ def evaluate(
     allow_trained_events: bool = False,
     allow_geometry: bool = False,
     stages: bool = False,
+    robust: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Report:
@@ -45,6 +48,8 @@ def evaluate(
     Writes report.json and report.html into ``out`` (default RUN/evaluation) and returns the former. Events the model was
     trained on are known by where their points lie; they raise ValueError, or are counted in ``trained_events`` if allowed.
     ``stages``: also the highest score still within reach after each stage of a track finder, which runs it once more.
+    ``robust``: also the figures of a tagger on jets changed on purpose, see ``tagger_report.changes``. A tagger's rows are kept
+    in scores.parquet.
     """
     model = load(run, device)
     source, ids = _events(run, store)
@@ -55,28 +60,29 @@ def evaluate(
         raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
     notes = check_input(model, source, allow_geometry)
     seconds: Seconds = dict.fromkeys(("read", "network", "linking"), 0.0)
-    events, parts, trained, reached = [], [], [], []
+    judged = _Judged(model, seconds, robust)
+    trained, reached, seen = [], [], model.card.training.knows()
     for done, event_id in enumerate(ids, start=1):
         with clock(seconds, "read"):
             event = source.read(event_id, True)
         if not (event.point_truth or event.event_truth):
             raise ValueError(f"{source.path}: no truth in this store; prepare it with truth")
-        if fingerprint(event, model.inputs.pos) in model.card.training.knows():
+        if fingerprint(event, model.inputs.pos) in seen:
             trained.append(event_id)
             _refuse(source, event_id, allow_trained_events)
-        parts.append(infer(model, event, True, seconds))
-        events.append(event)
+        judged.add(event, last=done == len(ids))
         if stages:
             reached.append(_ceilings(model, event))
         if progress is not None:
             progress(done, len(ids))
-    rows = concatenate(parts)
+    rows = concatenate(judged.parts)
     report: Report = {
         "model": origin(model),
         "events": {"from": source.path.name, "ids": list(ids), "source": source.store.source if source.store else {}},
         "trained_events": trained,
         "summary": model.task.summarize(rows),
-        **(_tracking(rows, events) if _has_tracks(rows, events) else {}),
+        **(_tracking(rows, judged.events) if _has_tracks(rows, judged.events) else {}),
+        **({"tagging": judged.tagging(rows)} if is_tagger(rows) else {}),
         **({"stages": mean_ceilings(reached)} if stages else {}),
         "seconds": seconds,
         "peak_bytes": peak_memory(),
@@ -85,8 +91,47 @@ def evaluate(
     }
     folder.mkdir(exist_ok=True)
     write(folder / "report.json", (json.dumps(_finite(report), indent=1, allow_nan=False) + "\n").encode())
-    _page(folder / "report.html", model, report)
+    if is_tagger(rows):
+        write_scores(folder, rows)
+    _page(folder / "report.html", model, report, rows)
     return report
+
+
+class _Judged:
+    """Rows of events as they come: track finders see them one by one, taggers ``BATCH`` at a time, and once more as each change
+    of ``robust`` makes them. ``events`` are kept of track finders only, whose figures need the particles."""
+
+    BATCH = 256
+
+    def __init__(self, model: Model, seconds: Seconds, robust: bool) -> None:
+        self.model, self.seconds, self.robust = model, seconds, robust
+        self.parts: list[Rows] = []
+        self.events: list[Event] = []
+        self.changed: dict[str, list[Rows]] = {}
+        self._waiting: list[Event] = []
+
+    def add(self, event: Event, last: bool) -> None:
+        self._waiting.append(event)
+        tagger = bool(self.parts) and is_tagger(self.parts[0])
+        if not last and tagger and len(self._waiting) < self.BATCH:
+            return
+        now, self._waiting = self._waiting, []
+        rows = infer_many(self.model, now, True, self.seconds)
+        if not is_tagger(rows):
+            if self.robust:
+                raise ValueError(f"robust: told of taggers; model {self.model.name} finds no classes")
+            self.events += now
+        else:
+            rows = rows | {"constituents": np.array([one.points for one in now])}
+            for name, change in changes(self.model.inputs, event.point, len(self.parts)).items() if self.robust else ():
+                self.changed.setdefault(name, []).append(infer_many(self.model, now, True, {}, change))
+        self.parts.append(rows)
+
+    def tagging(self, rows: Rows) -> Report:
+        found = judgement(rows)
+        if self.changed:
+            found["robustness"] = robustness(rows, {name: concatenate(parts) for name, parts in self.changed.items()})
+        return found
 
 
 def _ceilings(model: Model, event: Event) -> list[Ceiling]:
@@ -150,18 +195,19 @@ def _tracking(rows: Rows, events: Sequence[Event]) -> Report:
     }
 
 
-def _page(path: Path, model: Model, report: Report) -> None:
+def _page(path: Path, model: Model, report: Report, rows: Rows) -> None:
     from pcloud.plots import report as page
     from pcloud.plots.tracking import binned, stairs
 
-    rows = [[name, value] for name, value in report["summary"].items()]
+    summary = [[name, value] for name, value in report["summary"].items()]
+    inputs = "all constituents in" if "tagging" in report else "all hits in"
     spent = [[f"seconds, {stage}", value] for stage, value in report["seconds"].items()]
     spent.append(["peak memory (MB)", report["peak_bytes"] / 1e6])
     sections = [
         page.Section("Notes", [page.Text(one) for one in report["notes"]]),
         page.Section(
             "Summary",
-            [page.Table(("figure", "value"), rows, f"over {len(report['events']['ids'])} events, all hits in")],
+            [page.Table(("figure", "value"), summary, f"over {len(report['events']['ids'])} events, {inputs}")],
         ),
     ]
     if "figures" in report:
@@ -170,6 +216,8 @@ def _page(path: Path, model: Model, report: Report) -> None:
         sections.append(
             page.Section("Efficiency", [page.Picture(curve, "Efficiency by double majority, with its intervals")])
         )
+    if "tagging" in report:
+        sections += tagging_sections(report["tagging"], rows)
     if "stages" in report:
         picture = page.Picture(stairs({model.name: report["stages"]}), "Score still within reach after each stage")
         sections.append(page.Section("Stages", [picture]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from pcloud.cli.sources import Input
+from pcloud.cloud import PointCloud, collate
 from pcloud.data.event import Event, to_cloud
 from pcloud.data.schema import VERSION
 from pcloud.pretrained import Model
@@ -61,10 +62,20 @@ def _follow_in(task: TrackFollowing | TripletFinding, source: Input) -> None:
 
 def infer(model: Model, event: Event, truth: bool, seconds: Seconds) -> Rows:
     """Rows of one event; the times of ``network`` and ``linking`` are added to ``seconds``. ValueError names lacking columns."""
-    if lack := model.inputs.missing_from(tuple(event.point)):
-        raise ValueError(f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from")
+    return infer_many(model, [event], truth, seconds)
+
+
+def infer_many(
+    model: Model, events: Sequence[Event], truth: bool, seconds: Seconds, change: Callable[[PointCloud], PointCloud] | None = None
+) -> Rows:
+    """As ``infer``, of several events as one batch, which ``change`` may alter before the network sees it."""
+    for event in events:
+        if lack := model.inputs.missing_from(tuple(event.point)):
+            raise ValueError(f"event {event.event_id}: {lack}; model {model.name} reads them: give the files they come from")
     with clock(seconds, "network", model.wait):
-        cloud = to_cloud(event, model.inputs, truth=truth)
+        clouds = [to_cloud(event, model.inputs, truth=truth) for event in events]
+        cloud = clouds[0] if len(clouds) == 1 else collate(clouds)
+        cloud = cloud if change is None else change(cloud)
         output = model.network(cloud)
     with clock(seconds, "linking"):
         rows: Rows = model.link(output, cloud)
