@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from pcloud.cloud import PointCloud
 from pcloud.encoders import Encoder
 from pcloud.losses import tagging as losses
+from pcloud.metrics.tagging import summary
 from pcloud.tasks.protocol import Rows
 
 PID = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
@@ -130,26 +131,5 @@ class Tagging(nn.Module):
         return {name: column.cpu().numpy() for name, column in rows.items()}
 
     def summarize(self, rows: Rows) -> dict[str, float]:
-        """``accuracy``; of two classes ``auc``, ``rejection_50`` and ``rejection_30``: 1 / eps_B where eps_S is 0.5 or 0.3."""
-        return figures(rows) if "label" in rows else {}
-
-
-def figures(rows: Rows) -> dict[str, float]:
-    """Weighted figures of rows with truth; nan where a class has no weight, inf where no background is left."""
-    p = np.stack([column for name, column in rows.items() if name.startswith("p_")], axis=1).astype(np.float64)
-    label, weight = rows["label"], rows.get("weight", np.ones(len(p))).astype(np.float64)
-    right = weight[p.argmax(1) == label].sum() if len(p) else 0.0
-    found = {"accuracy": float(right / weight.sum()) if weight.sum() > 0 else float("nan")}
-    if p.shape[1] == 2:
-        found |= dict.fromkeys(("auc", "rejection_50", "rejection_30"), float("nan"))
-        share = [np.where(label == c, weight, 0.0) / max(weight[label == c].sum(), 0.0) for c in (0, 1) if (label == c).any()]
-        if len(share) == 2 and all(np.isfinite(one).all() for one in share):
-            score, place = np.unique(-p[:, 1], return_inverse=True)
-            background, signal = (np.concatenate([[0], np.cumsum(np.bincount(place, one, len(score)))]) for one in share)
-            found["auc"] = float(np.trapezoid(signal, background))
-            for at in (50, 30):
-                cut = int((signal >= at / 100).argmax())
-                part = (at / 100 - signal[cut - 1]) / (signal[cut] - signal[cut - 1])
-                left = background[cut - 1] + part * (background[cut] - background[cut - 1])
-                found[f"rejection_{at}"] = float(1 / left) if left > 0 else float("inf")
-    return found
+        """accuracy, auc, log_loss, ece; of two classes rejection_50 and rejection_30 too: 1 / eps_B where eps_S is 0.5, 0.3."""
+        return summary(rows) if "label" in rows else {}
