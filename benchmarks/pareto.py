@@ -1,7 +1,7 @@
 """Accuracy against throughput over the track finder's own knobs, and other trackers' points on the same events beside them.
 
 ``python -m benchmarks.pareto --events N --plot docs/pareto.png`` simulates events and times the finder with fewer passes, without
-its judge, without what adopts hits left over. ``--peers FILE``: csv of others' name, score and seconds there. ``--record`` keeps all.
+its judge, without hits left over. ``--peers FILE``: csv of others' name, score and seconds there. ``--record`` keeps all figures.
 """
 
 from __future__ import annotations
