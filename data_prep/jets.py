@@ -6,16 +6,15 @@ A reader yields `Jets`, blocks of some thousand; ``write_store(store, blocks, so
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 
-from pcloud.data.event import Event
+from pcloud.data.event import Block, Event
 from pcloud.data.schema import Column
 from pcloud.data.store import Store, StoreWriter
 from pcloud.jets.kinematics import FEATURES, constituent_features, jet_axis, jet_features
@@ -74,8 +73,8 @@ def pid_columns(pdg: np.ndarray, charge: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(PID, (charge, *flags), strict=True))
 
 
-def events(jets: Jets, most: int | None = None) -> Iterator[Event]:
-    """Each jet as an Event, its constituents hardest first, at most ``most`` of them.
+def block_of(jets: Jets, most: int | None = None) -> tuple[np.ndarray, Block]:
+    """Ids [jets] and columns of jets, the constituents of each hardest first, at most ``most`` of them.
 
     Features stay relative to the whole jet: its axis is summed before any constituent is left out.
     """
@@ -86,43 +85,50 @@ def events(jets: Jets, most: int | None = None) -> Iterator[Event]:
     point |= dict(zip(MOMENTUM, np.asarray(jets.p4).T, strict=True)) | jets.point
     point |= {f"tanh_{name}": np.tanh(jets.point[name]) for name in ("d0", "dz") if name in jets.point}
     event = {name: column.numpy() for name, column in jet_features(axis).items()} | jets.event
-    rows = _hardest_first(point["log_pt"], jets.offsets)
-    names = (*FEATURES, *MOMENTUM)
-    columns = {name: np.asarray(point[name][rows], np.float32) for name in dict.fromkeys((*names, *point))}
-    event = {name: np.asarray(column, np.float32) for name, column in event.items()}
+    rows, sizes = _hardest_first(point["log_pt"], jets.offsets, most)
+    ids = np.asarray(jets.event_id, np.int64)
     truth = {name: np.asarray(column, np.float32) for name, column in jets.truth.items()}
     if jets.label is not None:
         truth["label"] = np.asarray(jets.label, np.int64)
-        weight = np.ones(len(jets.event_id)) if jets.weight is None else jets.weight
-        truth["weight"] = np.asarray(weight, np.float32)
-    ids = np.asarray(jets.event_id, np.int64)
-    for j, (a, b) in enumerate(zip(jets.offsets, jets.offsets[1:], strict=False)):
-        b = b if most is None else min(b, a + most)
+        truth["weight"] = np.asarray(np.ones(len(ids)) if jets.weight is None else jets.weight, np.float32)
+    return ids, Block(
+        sizes,
+        np.zeros(len(sizes), np.int64),
+        point={name: np.asarray(column[rows], np.float32) for name, column in point.items()},
+        event={"event_id": ids} | {name: np.asarray(column, np.float32) for name, column in event.items()},
+        event_truth=truth,
+    )
+
+
+def events(jets: Jets, most: int | None = None) -> Iterator[Event]:
+    """Each jet as an Event, as `block_of` makes them."""
+    ids, block = block_of(jets, most)
+    ends = np.cumsum(block.points)
+    for j, (a, b) in enumerate(zip(ends - block.points, ends, strict=True)):
         yield Event(
             int(ids[j]),
-            point={name: column[a:b] for name, column in columns.items()},
-            event={"event_id": ids[j : j + 1]} | {name: column[j : j + 1] for name, column in event.items()},
-            event_truth={name: column[j : j + 1] for name, column in truth.items()},
+            point={name: column[a:b] for name, column in block.point.items()},
+            event={name: column[j : j + 1] for name, column in block.event.items()},
+            event_truth={name: column[j : j + 1] for name, column in block.event_truth.items()},
         )
 
 
-def _all(blocks: Iterable[Jets], most: int | None) -> Generator[Event, None, None]:
-    for block in blocks:
-        yield from events(block, most)
+def _hardest_first(log_pt: np.ndarray, offsets: np.ndarray, most: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows sorted by falling pT inside each jet, ties in the order they came, and how many of each are kept."""
+    sizes = np.diff(offsets).astype(np.int64)
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    order = np.lexsort((-log_pt, owner))
+    if most is not None:
+        order = order[np.arange(len(owner)) - np.repeat(offsets[:-1], sizes) < most]
+        sizes = np.minimum(sizes, most)
+    return order, sizes
 
 
-def _hardest_first(log_pt: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Rows sorted by falling pT inside each jet, ties in the order they came."""
-    owner = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    order: np.ndarray = np.lexsort((-log_pt, owner))
-    return order
-
-
-def columns_of(event: Event) -> list[Column]:
-    """What the store declares for jets like this one."""
+def columns_of(block: Block) -> list[Column]:
+    """What the store declares for jets like these."""
     declared = []
     for scope in ("point", "event", "event_truth"):
-        for name, column in getattr(event, scope).items():
+        for name, column in getattr(block, scope).items():
             unit, text = _ABOUT.get(name, ("GeV" if name in MOMENTUM else _JET.get(name, ""), ""))
             declared.append(Column(scope, name, str(column.dtype), unit, text))
     return declared
@@ -140,11 +146,16 @@ def write_store(
 
     most: constituents kept of a jet, the hardest. Raises ValueError where no jet comes; on any error no store is left.
     """
-    with closing(_all(blocks, most)) as made:
-        first = next(made, None)
-        if first is None:
+    with ExitStack() as stack:
+        writer = None
+        for jets in blocks:
+            if not len(jets.event_id):
+                continue
+            ids, block = block_of(jets, most)
+            if writer is None:
+                made = StoreWriter(store, columns_of(block), source=source, overwrite=overwrite)
+                writer = stack.enter_context(made)
+            writer.add_many(ids, block)
+        if writer is None:
             raise ValueError(f"{source.get('from', store)}: no jet passed; nothing to write")
-        with StoreWriter(store, columns_of(first), source=source, overwrite=overwrite) as writer:
-            for event in chain([first], made):
-                writer.add(event)
     return Store.open(store)
