@@ -16,6 +16,7 @@ from pcloud import cli
 
 
 def prepare(given: Namespace) -> None:
+    options = {name: getattr(given, name) for name in ("most", "objects", "collection", "columns", "classes")}
     with _bar("reading events") as progress:
         store = cli.prepare(
             given.source,
@@ -26,9 +27,13 @@ def prepare(given: Namespace) -> None:
             detectors=given.detectors,
             overwrite=given.overwrite,
             progress=progress,
+            **options,
         )
     print(f"{given.store}: {len(store)} events, {store.sizes.sum():,} points")
-    if store.geometry is None:
+    if "classes" in store.source:
+        for note in store.source["notes"]:
+            print(f"  note        {note}")
+    elif store.geometry is None:
         print("  no detectors.csv: the detector is unknown, and cells were not read (--detectors F)")
 
 
