@@ -43,9 +43,7 @@ def cloud_of(kinds: list[Objects], first: int, weight: np.ndarray | None = None)
     counts = np.stack([one.pt.counts for one in kinds])
     owner = np.concatenate([np.repeat(np.arange(counts.shape[1]), one) for one in counts])
     order = np.argsort(owner, kind="stable")
-    p4 = np.concatenate(
-        [from_pt_eta_phi(*(part.values.astype(np.float64) for part in (one.pt, one.eta, one.phi)), _masses(one)) for one in kinds]
-    )
+    p4 = np.concatenate([_momenta(one) for one in kinds])
     flag = np.repeat([one.flag for one in kinds], counts.sum(axis=1))
     charge = np.concatenate([np.zeros(len(one.pt.values)) if one.charge is None else one.charge.values for one in kinds])
     p4, flag, charge = p4[order], flag[order], charge[order]
@@ -63,5 +61,6 @@ def cloud_of(kinds: list[Objects], first: int, weight: np.ndarray | None = None)
     )
 
 
-def _masses(one: Objects) -> np.ndarray | float:
-    return one.mass.values.astype(np.float64) if isinstance(one.mass, Lists) else one.mass
+def _momenta(one: Objects) -> np.ndarray:
+    pt, eta, phi = (part.values.astype(np.float64) for part in (one.pt, one.eta, one.phi))
+    return from_pt_eta_phi(pt, eta, phi, one.mass.values.astype(np.float64) if isinstance(one.mass, Lists) else one.mass)

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from data_prep.columns import checked_rows, damage, need
 
-WIDEST = 1 << 20  # numbers of one row
+WIDEST = 1 << 20  # bytes of one row
 _BLOSC = range(32000, 32100)  # registered filters, of which the package hdf5plugin brings the common ones
 
 
@@ -30,15 +31,18 @@ def dataset(path: Path, file: Any, name: str, shape: tuple[int | None, ...] | No
         if not isinstance(array, h5py.Dataset):
             there = ", ".join(list(file)[:6]) or "nothing"
             raise ValueError(f"{path}: no array {name}; it has {there}")
-        came = array.shape or ()
+        came: tuple[int, ...] = tuple(array.shape or ())
         if shape is not None:
             fits = len(came) == len(shape) and all(want in (None, has) for want, has in zip(shape, came, strict=True))
             if not fits or array.dtype.kind not in "fiub":
                 expected = " x ".join("any" if one is None else str(one) for one in shape)
                 raise ValueError(f"{path}: {name} is {array.dtype} {list(came)}, expected numbers, {expected}")
-        if array.dtype.itemsize * max(1, array.size // max(came[0] if came else 1, 1)) > 8 * WIDEST:
-            raise ValueError(f"{path}: a row of {name} has {array.size // came[0]} numbers, too many for a jet")
-        checked_rows(path, came[0] if came else 0)
+        if not came:
+            raise ValueError(f"{path}: {name} is a single value, expected an array with a row per jet")
+        row = array.dtype.itemsize * prod(came[1:])
+        if row > WIDEST:
+            raise ValueError(f"{path}: a row of {name} has {row} bytes, too many for a jet")
+        checked_rows(path, came[0])
         _unpackable(path, array)
     return array
 

@@ -35,10 +35,14 @@ class JetFile(Protocol):
     notes     what must stand beside figures of these jets
     """
 
-    entries: int
-    block: int
-    classes: tuple[str, ...] | None
-    notes: tuple[str, ...]
+    @property
+    def entries(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+    @property
+    def classes(self) -> tuple[str, ...] | None: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
 
     def counts(self) -> np.ndarray | None:
         """Jets of each entry [entries]; None: each entry is one."""

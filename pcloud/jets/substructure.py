@@ -129,7 +129,8 @@ def _chunk(p4: np.ndarray, offsets: np.ndarray, radius: float, library: Any) -> 
 
 
 def _ratio(up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    return np.divide(up, down, out=np.zeros_like(up), where=down > 1e-12)
+    made: np.ndarray = np.divide(up, down, out=np.zeros_like(up), where=down > 1e-12)
+    return made
 
 
 def _chunks(offsets: np.ndarray) -> list[tuple[int, int]]:
