@@ -70,7 +70,7 @@ def test_a_tagger_predicts_probabilities(jets: Path, tmp_path: Path) -> None:
     config = tmp_path / "tagger.yaml"
     config.write_text(
         "task: {name: tagging, classes: [narrow, wide]}\n"
-        "encoder: {name: deepsets, channels: 8, layers: 1}\n"
+        "encoder: {name: deepsets, channels: 8}\n"
         f"data: {{store: {tmp_path / 's'}, pos: [deta, dphi], feat: [log_pt, dr], validation: 0.3}}\n"
         "train: {steps: 3, seed: 1, device: cpu, validate_every: 3, checkpoint_every: 3}\n"
     )
