@@ -63,6 +63,36 @@ class Jets:
     event: dict[str, np.ndarray] = field(default_factory=dict)
     truth: dict[str, np.ndarray] = field(default_factory=dict)
 
+    def take(self, rows: np.ndarray) -> Jets:
+        """These jets alone, in this order."""
+        counts = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        points = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], counts)
+
+        def some(columns: dict[str, np.ndarray], which: np.ndarray) -> dict[str, np.ndarray]:
+            return {name: column[which] for name, column in columns.items()}
+
+        def one(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        return Jets(
+            self.p4[points],
+            offsets,
+            self.event_id[rows],
+            one(self.label),
+            one(self.weight),
+            one(self.axis),
+            some(self.point, points),
+            some(self.event, rows),
+            some(self.truth, rows),
+        )
+
+
+def from_pt_eta_phi(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray, mass: np.ndarray | float = 0.0) -> np.ndarray:
+    """Four-momenta [..., 4] (px, py, pz, energy; GeV) of transverse momenta, pseudorapidities, azimuths (rad) and masses."""
+    pz = pt * np.sinh(eta)
+    return np.stack([pt * np.cos(phi), pt * np.sin(phi), pz, np.sqrt(pt**2 + pz**2 + np.square(mass))], axis=-1)
+
 
 def pid_columns(pdg: np.ndarray, charge: np.ndarray) -> dict[str, np.ndarray]:
     """The columns PID of particles with these PDG codes and charges (e): every one falls to exactly one flag."""

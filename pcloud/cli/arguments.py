@@ -40,12 +40,17 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def _prepare(verbs: Verbs) -> None:
     verb = _add(verbs, "prepare", "read raw events into a store")
     verb.add_argument("kind", help="kind of source, such as trackml")
-    verb.add_argument("source", type=Path, help="folder or zip of raw events, or FOLDER/event000001000 for one")
+    verb.add_argument("source", type=Path, help="file, folder or zip of raw events, or FOLDER/event000001000 for one")
     verb.add_argument("store", type=Path, help="folder to write")
     verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
     _detectors(verb)
     verb.add_argument("--events", type=_ids, metavar="ID,ID", help="only these events")
     verb.add_argument("--overwrite", action="store_true", help="replace a store that is there")
+    verb.add_argument("--most", type=int, metavar="N", help="of jets: keep the N hardest constituents")
+    verb.add_argument("--objects", metavar="WHAT", help="of nanoaod, delphes: jets, or events (jets and leptons as points)")
+    verb.add_argument("--collection", metavar="NAME", help="of nanoaod, delphes: the branch of the jets, such as FatJet")
+    verb.add_argument("--columns", metavar="MAP", help="of table: what its columns are, as pt=cand_pt,eta=cand_eta,label=y")
+    verb.add_argument("--classes", metavar="A,B", help="of table: names of the labels 0, 1, ...")
 
 
 def _simulate(verbs: Verbs) -> None:

@@ -16,6 +16,7 @@ from pcloud import cli
 
 
 def prepare(given: Namespace) -> None:
+    options = {name: getattr(given, name) for name in ("most", "objects", "collection", "columns", "classes")}
     with _bar("reading events") as progress:
         store = cli.prepare(
             given.source,
@@ -26,9 +27,13 @@ def prepare(given: Namespace) -> None:
             detectors=given.detectors,
             overwrite=given.overwrite,
             progress=progress,
+            **options,
         )
     print(f"{given.store}: {len(store)} events, {store.sizes.sum():,} points")
-    if store.geometry is None:
+    if "classes" in store.source:
+        for note in store.source["notes"]:
+            print(f"  note        {note}")
+    elif store.geometry is None:
         print("  no detectors.csv: the detector is unknown, and cells were not read (--detectors F)")
 
 
@@ -113,10 +118,13 @@ def predict(given: Namespace) -> None:
             report=given.report,
             progress=progress,
         )
-    print(f"{made.out}: {len(made.events)} events, {sum(made.events.values()):,} hits, each once")
-    long = sum(count for hits, count in made.sizes.items() if hits >= 5)
-    longest = max(made.sizes, default=0)
-    print(f"  candidates  {sum(made.sizes.values()):,}, of them {long:,} of >= 5 hits, the longest of {longest}")
+    if made.model["task"].get("name") == "tagging":
+        print(f"{made.out}: {len(made.events)} jets, {sum(made.events.values()):,} constituents")
+    else:
+        print(f"{made.out}: {len(made.events)} events, {sum(made.events.values()):,} hits, each once")
+        long = sum(count for hits, count in made.sizes.items() if hits >= 5)
+        longest = max(made.sizes, default=0)
+        print(f"  candidates  {sum(made.sizes.values()):,}, of them {long:,} of >= 5 hits, the longest of {longest}")
     print(f"  model       {made.model['name']}, {made.model['steps']} steps, sha256 {made.model['sha256'][:16]}")
     print(f"  cuts        {made.model['cuts']}")
     _cost(made.seconds, len(made.events), made.peak_bytes, made.device, made.notes)

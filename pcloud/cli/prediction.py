@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from pcloud import scorer
 from pcloud.cli.inference import check_input, clock, infer, machine, origin, peak_memory
@@ -31,7 +33,7 @@ _INPUT_FILE = re.compile(
 class Prediction:
     """What a prediction made, and at what cost.
 
-    events: hits of each. candidates: how many of at least 2, 3, ... hits are in ``sizes`` (hits -> candidates).
+    events: points of each. candidates: how many of at least 2, 3, ... hits are in ``sizes`` (hits -> candidates).
     seconds: read, network, linking and write, over all events; starting up is not in them. peak_bytes: largest memory of
     the process. notes: what a reader of the figures must know.
     """
@@ -60,6 +62,7 @@ def predict(
 ) -> Prediction:
     """Find tracks in a store or in raw events and write a submission (csv or csv.gz) with every hit once.
 
+    Of a model that tags, the csv has a row per event: event_id, jet_pt, jet_mass where known, and p_CLASS of each class.
     Truth and particle files are never opened. A hit in no candidate gets a track id of its own. ``report``: also write the
     Prediction as JSON. Raises ValueError or FileNotFoundError of one line, and leaves no half-written file.
     """
@@ -70,19 +73,20 @@ def predict(
     ids = source.chosen(events)
     seconds = dict.fromkeys(("read", "network", "linking", "write"), 0.0)
     parts: list[Rows] = []
+    hits: dict[int, int] = {}
     for done, event_id in enumerate(ids, start=1):
         with clock(seconds, "read"):
             event = source.read(event_id, False)
-        parts.append(_tracks(chosen.name, infer(chosen, event, False, seconds)))
+        hits[event_id] = event.points
+        parts.append(_told(chosen.name, infer(chosen, event, False, seconds)))
         if progress is not None:
             progress(done, len(ids))
     with clock(seconds, "write"):
-        rows = concatenate([{**part, "track_id": alone(part["track_id"])} for part in parts])
-        scorer.write_submission(out, rows["event_id"], rows["hit_id"], rows["track_id"])
+        _write(Path(out), parts)
     made = Prediction(
         out=str(out),
         model=origin(chosen),
-        events={event_id: len(part["hit_id"]) for event_id, part in zip(ids, parts, strict=True)},
+        events=hits,
         sizes=_sizes(parts),
         seconds=seconds,
         peak_bytes=peak_memory(),
@@ -110,15 +114,29 @@ def _check_targets(targets: list[Path], source: Path, detectors: str | Path | No
         raise ValueError(f"{targets[0]}: named for the submission and for the report; give each a path of its own")
 
 
-def _tracks(name: str, rows: Rows) -> Rows:
+def _told(name: str, rows: Rows) -> Rows:
+    """What is written of an event: of a track finder its hits' tracks, of a tagger all its rows."""
     columns = ("event_id", "hit_id", "track_id")
+    if any(column.startswith("p_") for column in rows):
+        return rows
     if lack := [column for column in columns if column not in rows]:
-        raise ValueError(f"model {name} finds no tracks (its rows lack {lack[0]}); a submission needs a tracking model")
+        raise ValueError(f"model {name} finds no tracks and tags nothing (its rows lack {lack[0]}); use another model")
     return {column: rows[column] for column in columns}
+
+
+def _write(out: Path, parts: list[Rows]) -> None:
+    """A submission of every hit once; of a tagger a row per event, with the probability of each class."""
+    if parts and "track_id" not in parts[0]:
+        table = pd.DataFrame(concatenate(parts))
+        raw = table.to_csv(index=False).encode()
+        write(out, gzip.compress(raw, mtime=0) if out.suffix == ".gz" else raw)
+        return
+    rows = concatenate([{**part, "track_id": alone(part["track_id"])} for part in parts])
+    scorer.write_submission(out, rows["event_id"], rows["hit_id"], rows["track_id"])
 
 
 def _sizes(parts: list[Rows]) -> dict[int, int]:
     """Hits of a candidate -> how many candidates have so many."""
-    held = [np.bincount(part["track_id"][part["track_id"] >= 0]) for part in parts]
+    held = [np.bincount(part["track_id"][part["track_id"] >= 0]) for part in parts if "track_id" in part]
     hits, count = np.unique(np.concatenate(held or [np.zeros(0, np.int64)]), return_counts=True)
     return {int(one): int(many) for one, many in zip(hits, count, strict=True) if one > 0}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +32,22 @@ def prepare(
     detectors: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Store:
     """Read raw events (a folder, a zip, or a prefix such as ``FOLDER/event000001000``) into a store and open it.
 
-    ``kind`` is an entry point of the group pcloud.sources. On any failure no store is left.
+    ``kind`` is an entry point of the group pcloud.sources. ``options`` go to it as they are, those that are None left out; of
+    jets: most, objects, collection, columns, classes. On any failure no store is left.
     """
-    made: Store = config.find("source", kind, {}, "source")(
-        source, store, workers=workers, events=events, detectors=detectors, overwrite=overwrite, progress=progress
+    run = reader(kind).prepare
+    given = {name: value for name, value in options.items() if value is not None}
+    known = signature(run).parameters
+    if not any(one.kind is one.VAR_KEYWORD for one in known.values()):
+        for name in given:
+            if name not in known:
+                raise ValueError(f"option {name} came, which events of the kind {kind} know nothing of; leave it out")
+    made: Store = run(
+        source, store, workers=workers, events=events, detectors=detectors, overwrite=overwrite, progress=progress, **given
     )
     return made
 
@@ -170,8 +180,10 @@ def kind_of(path: str | Path) -> str:
 
 
 def reader(kind: str) -> Any:
-    """The module of a source: beside ``prepare`` it has list_events, read_event, open_event and read_detectors.
+    """The module or object of a source: beside ``prepare`` it has list_events, read_event, open_event and read_detectors.
 
+    Its entry point names the object, or the module's function ``prepare``.
     It may have ``recognises(path)``, True where its files lie, and ``notes(path, detectors)``, lines to print beside figures.
     """
-    return sys.modules[config.find("source", kind, {}, "source").__module__]
+    found = config.find("source", kind, {}, "source")
+    return found if hasattr(found, "prepare") else sys.modules[found.__module__]
