@@ -17,7 +17,7 @@ import torch
 from pcloud.data.event import Block, Event
 from pcloud.data.schema import Column
 from pcloud.data.store import Store, StoreWriter
-from pcloud.jets.kinematics import FEATURES, constituent_features, jet_axis, jet_features
+from pcloud.jets.kinematics import constituent_features, jet_axis, jet_features
 
 MOMENTUM = ("px", "py", "pz", "energy")
 FLAGS = ("is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
