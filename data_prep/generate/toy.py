@@ -2,7 +2,7 @@
 
 ``make(recipe, "top", 500, seed)``. Two-body decays with the right masses, isotropic in their rest frames; then a shower of
 collinear splittings, ordered in angle, of fixed coupling, down to kT = 0.7 GeV; each parton left breaks into some particles of
-kinds drawn at random. Nothing is clustered: a jet is all that one parton or decay, its quarks within the radius, left.
+kinds drawn at random. Nothing is clustered: a jet is all that one parton left, or one decay, its quarks near one another.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def _hard(rng: np.random.Generator, recipe: Recipe, name: str, jets: int) -> _Pa
     bottom = [np.full(jets, i in decay.bottom) for i in range(len(children))]
     p4 = np.stack(children)
     pts, etas, phis = np.hypot(p4[..., 0], p4[..., 1]), _eta(p4), np.arctan2(p4[..., 1], p4[..., 0])
-    held = (np.hypot(etas - eta, _wrap(phis - phi)) < recipe.radius).all(0)
     near = np.hypot(etas[:, None] - etas, _wrap(phis[:, None] - phis)) + 9 * np.eye(len(p4))[..., None]
-    angle = np.minimum(near.min(1), recipe.radius)
+    held = (np.hypot(etas - eta, _wrap(phis - phi)) < recipe.radius).all(0) & (near.min(1) < recipe.radius).all(0)
+    angle = near.min(1)
     jet = np.broadcast_to(np.arange(jets), pts.shape)
     columns = (jet, pts, etas, phis, angle, np.full(pts.shape, QUARK), np.stack(bottom), np.zeros(pts.shape, int))
     return _Partons(*(column[:, held].ravel() for column in columns))
@@ -107,7 +107,7 @@ def _hard(rng: np.random.Generator, recipe: Recipe, name: str, jets: int) -> _Pa
 
 def _showered(rng: np.random.Generator, active: _Partons) -> _Partons:
     """Splittings at ever smaller angles, by the veto algorithm: dP = 2 colour coupling / pi (dz / z) (dangle / angle)."""
-    final = []
+    final = [active.take(np.zeros(0, int))]
     while len(active.pt):
         reach = active.pt * active.angle
         over = np.flatnonzero(reach > 2 * KT)

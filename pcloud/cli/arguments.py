@@ -160,7 +160,7 @@ def _inspect(verbs: Verbs) -> None:
 
 def _places(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: list[str]) -> list[str]:
     """SOURCE STORE, or with --generate STORE alone; argparse leaves in the rest a place that comes after an option."""
-    if known.generate is None and known.store is None and rest and not rest[0].startswith("-"):
+    if known.store is None and rest and not rest[0].startswith("-"):
         known.store, rest = Path(rest[0]), rest[1:]
     if known.generate is not None:
         if known.store is not None:
