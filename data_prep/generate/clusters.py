@@ -1,4 +1,4 @@
-"""Jets out of what was measured: anti-kT by FastJet, the hardest of each event, in a window and matched to a decay.
+"""Jets out of what was measured: anti-kT by FastJet, one of the two hardest of an event, in a window and matched to a decay.
 
 ``pick(objects, decays, radius=0.8, low=550, high=650, eta=2)`` gives the objects of each jet that counts. Who publishes what
 FastJet clustered is asked by its authors to cite EPJC 72 (2012) 1896, arXiv:1111.6097; its banner would tear progress bars.
@@ -19,16 +19,15 @@ from data_prep.generate.truth import Decays
 VERSION = version("fastjet")
 with suppress(AttributeError):
     fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
-HARDEST = 2  # jets of an event that may be the one of a decay; without decays only the hardest counts
 
 
 def pick(
-    objects: Objects, decays: Decays | None, *, radius: float, low: float, high: float, eta: float
+    objects: Objects, decays: Decays | None, *, radius: float, low: float, high: float, eta: float, hardest: int = 2
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the objects in the jets that count, and the jets' offsets into them; at most one jet of an event.
 
-    A jet counts with low < pT < high (GeV), abs(eta) < eta, as its event's hardest; with decays, as one of the two hardest, the
-    decayed particle and all its quarks nearer than the radius in eta and phi; of two that count, the harder.
+    A jet counts with low < pT < high (GeV) and abs(eta) < eta, as one of its event's `hardest`; with decays, where the decayed
+    particle and all its quarks are nearer than the radius in eta and phi. Of several that count it is the hardest.
     """
     clusters = _cluster(objects, radius)
     jets, members = clusters.inclusive_jets(min_pt=low / 2), clusters.constituent_index(min_pt=low / 2)
@@ -37,7 +36,7 @@ def pick(
     order = np.lexsort((-np.hypot(p4[:, 0], p4[:, 1]), events))
     rank = np.arange(len(order)) - np.searchsorted(events, events)[order]
     pt, jet_eta, phi = _direction(p4[order])
-    good = (pt > low) & (pt < high) & (np.abs(jet_eta) < eta) & (rank < (1 if decays is None else HARDEST))
+    good = (pt > low) & (pt < high) & (np.abs(jet_eta) < eta) & (rank < hardest)
     if decays is not None:
         good &= _holds(events[order], jet_eta, phi, decays, radius)
     chosen = np.flatnonzero(good)

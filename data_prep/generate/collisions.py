@@ -32,8 +32,15 @@ def make(recipe: Recipe, name: str, jets: int, seed: np.random.SeedSequence) -> 
     while made < jets:
         particles, decays = collider.batch(BATCH)
         objects = response.respond(particles, rng)
-        window = {"radius": recipe.radius, "low": low, "high": high, "eta": recipe.eta}
-        rows, offsets = clusters.pick(objects, decays if process.roots else None, **window)
+        rows, offsets = clusters.pick(
+            objects,
+            decays if process.roots else None,
+            radius=recipe.radius,
+            low=low,
+            high=high,
+            eta=recipe.eta,
+            hardest=process.hardest,
+        )
         new = min(len(offsets) - 1, jets - made)
         rows = rows[: offsets[new]]
         p4.append(objects.p4[rows])

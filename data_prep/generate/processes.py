@@ -15,7 +15,7 @@ class Process(NamedTuple):
 
     hat: range of the hard process's pT over that of the jets: from hat[0] times the lower to hat[1] times the upper limit. A
     narrower one gives more jets of as many events, a wider one fewer of those lost that radiation carried into the window.
-    Without roots any jet counts. slha: a spectrum that Pythia reads beside the lines.
+    Without roots any jet counts, of the `hardest` ones of an event. slha: a spectrum that Pythia reads beside the lines.
     """
 
     text: str
@@ -23,6 +23,7 @@ class Process(NamedTuple):
     hat: tuple[float, float] = (0.8, 1.3)
     roots: tuple[int, ...] = ()
     slha: str = ""
+    hardest: int = 2
 
 
 def _quarks(boson: str, *others: str) -> tuple[str, ...]:
@@ -52,8 +53,8 @@ PROCESSES = {
         roots=(23,),
     ),
     "hbb": Process("H (125 GeV) -> b b and a jet", (*_HIGGS, "25:onIfAny = 5"), roots=(25,)),
-    "gluon": Process("Z -> neutrinos and a gluon", ("WeakBosonAndParton:qqbar2gmZg = on", *_Z_UNSEEN), (0.8, 1.5)),
-    "quark": Process("Z -> neutrinos and a quark", ("WeakBosonAndParton:qg2gmZq = on", *_Z_UNSEEN), (0.8, 1.5)),
+    "gluon": Process("Z -> neutrinos and a gluon", ("WeakBosonAndParton:qqbar2gmZg = on", *_Z_UNSEEN), (0.8, 1.5), hardest=1),
+    "quark": Process("Z -> neutrinos and a quark", ("WeakBosonAndParton:qg2gmZq = on", *_Z_UNSEEN), (0.8, 1.5), hardest=1),
     "resonance": Process(
         "a narrow scalar of 400 GeV -> two light quarks, and a jet",
         (*_HIGGS, "25:onIfAny = 1 2 3 4", *_HEAVY),

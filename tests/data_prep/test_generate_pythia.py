@@ -35,11 +35,13 @@ def sums(jets: Jets) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pt, np.arcsinh(p4[:, 2] / pt), np.sqrt(p4[:, 3] ** 2 - (p4[:, :3] ** 2).sum(1))
 
 
-def test_the_hardest_jet_of_each_event_counts_if_it_is_in_the_window() -> None:
+def test_one_of_the_two_hardest_jets_of_an_event_counts_if_it_is_in_the_window() -> None:
     near = [four(300, 0.5, 3.1), four(290, 0.7, -3.1), four(5, 0.6, 3.0)]  # one jet, across phi = pi
     soft = [four(560, -0.5, 0.0)]
     made = objects([*soft, *near], [*soft, four(700, 0.5, 3.0)], [], [four(600, 2.5, 0.0)], [four(20, 0, 0)])
     rows, offsets = clusters.pick(made, None, **WINDOW)
+    assert sorted(rows) == [1, 2, 3, 4] and offsets.tolist() == [0, 3, 4]  # the harder of two, then the second
+    rows, offsets = clusters.pick(made, None, **WINDOW, hardest=1)
     assert sorted(rows) == [1, 2, 3] and offsets.tolist() == [0, 3]
 
 
