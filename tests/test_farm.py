@@ -131,6 +131,29 @@ def test_ctrl_c_ends_the_workers(tmp_path: Path, group: bool) -> None:
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for left-over processes in /proc")
+def test_the_workers_of_a_killed_parent_end(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, "script.py"], cwd=tmp_path, env=environment, stdout=-1, text=True)
+    assert process.stdout is not None
+    workers = [int(process.stdout.readline()) for _ in range(2)]
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while any(map(_alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(_alive, workers))
+    process.stdout.close()
+
+
 def test_a_dask_scheduler_gives_the_same() -> None:
     distributed = pytest.importorskip("distributed", reason="the farm extra is not installed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:

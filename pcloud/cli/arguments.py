@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Verbs = argparse._SubParsersAction[argparse.ArgumentParser]
 CUTS = "task.threshold of the configuration"
 DEVICES = ("auto", "cpu", "cuda", "mps")
+GENERATING = ("seed", "process", "pt", "eta", "radius", "generator")  # what goes with prepare --generate
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -29,6 +30,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     for add in (_prepare, _simulate, _train, _teach, _tune, _evaluate, _predict, _score, _display, _inspect):
         add(verbs)
     known, rest = parser.parse_known_args(arguments)
+    if known.verb == "prepare":
+        rest = _places(parser, known, rest)
     if rest and (known.verb != "train" or not all(one.startswith("--") and "." in one.split("=")[0] for one in rest)):
         hint = "an override is written --encoder.k=8" if known.verb == "train" else f"see pcloud {known.verb} --help"
         parser.error(f"{known.verb}: not understood: {' '.join(rest)}; {hint}")
@@ -38,10 +41,10 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _prepare(verbs: Verbs) -> None:
-    verb = _add(verbs, "prepare", "read raw events into a store")
-    verb.add_argument("kind", help="kind of source, such as trackml")
+    verb = _add(verbs, "prepare", "read raw events, or generate jets, into a store")
+    verb.add_argument("kind", help="kind of source, such as trackml or top-tagging")
     verb.add_argument("source", type=Path, help="file, folder or zip of raw events, or FOLDER/event000001000 for one")
-    verb.add_argument("store", type=Path, help="folder to write")
+    verb.add_argument("store", type=Path, nargs="?", help="folder to write")
     verb.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
     _detectors(verb)
     verb.add_argument("--events", type=_ids, metavar="ID,ID", help="only these events")
@@ -51,6 +54,14 @@ def _prepare(verbs: Verbs) -> None:
     verb.add_argument("--collection", metavar="NAME", help="of nanoaod, delphes: the branch of the jets, such as FatJet")
     verb.add_argument("--columns", metavar="MAP", help="of table: what its columns are, as pt=cand_pt,eta=cand_eta,label=y")
     verb.add_argument("--classes", metavar="A,B", help="of table: names of the labels 0, 1, ...")
+    made = verb.add_argument_group("jets from nothing", "The same command again goes on with a run that broke off.")
+    made.add_argument("--generate", type=int, metavar="N", help="make N jets: pcloud prepare top-tagging STORE --generate N")
+    made.add_argument("--seed", type=int, metavar="S", help="same seed, same jets (default 0)")
+    made.add_argument("--process", type=_names, metavar="A,B", help="classes, in equal parts, such as qcd,top,w,z,hbb")
+    made.add_argument("--pt", type=_limits, metavar="LOW:HIGH", help="of jets, GeV")
+    made.add_argument("--eta", type=float, metavar="MAX", help="of jets, either sign")
+    made.add_argument("--radius", type=float, metavar="R", help="of anti-kT")
+    made.add_argument("--generator", metavar="G", help="pythia8 (the default) or toy, which needs no package and is no physics")
 
 
 def _simulate(verbs: Verbs) -> None:
@@ -152,6 +163,24 @@ def _inspect(verbs: Verbs) -> None:
     verb.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
+def _places(parser: argparse.ArgumentParser, known: argparse.Namespace, rest: list[str]) -> list[str]:
+    """SOURCE STORE, or with --generate STORE alone; argparse leaves in the rest a place that comes after an option."""
+    if known.store is None and rest and not rest[0].startswith("-"):
+        known.store, rest = Path(rest[0]), rest[1:]
+    if known.generate is not None:
+        if known.store is not None:
+            parser.error(f"prepare: --generate reads no source; {known.store} came beside {known.source}, one store expected")
+        for name in ("detectors", "events"):
+            if getattr(known, name) is not None:
+                parser.error(f"prepare: --{name} came beside --generate, which reads no source")
+        known.source, known.store = None, known.source
+    elif known.store is None:
+        parser.error("prepare: one place came, SOURCE and STORE expected; or STORE --generate N for jets from nothing")
+    elif alone := [name for name in GENERATING if getattr(known, name) is not None]:
+        parser.error(f"prepare: --{alone[0]} goes with --generate N alone")
+    return rest
+
+
 def _add(verbs: Verbs, name: str, words: str) -> argparse.ArgumentParser:
     return verbs.add_parser(name, help=words, description=words[0].upper() + words[1:] + ".")
 
@@ -173,6 +202,18 @@ def _range(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         pass
     raise argparse.ArgumentTypeError(f"{text!r} came, a name and its range expected, such as 0.accept=5:25")
+
+
+def _limits(text: str) -> tuple[float, float]:
+    try:
+        low, high = map(float, text.split(":"))
+        return low, high
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} came, a range such as 550:650 expected") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
 
 
 def _ids(text: str) -> list[int]:

@@ -16,6 +16,9 @@ from pcloud import cli
 
 
 def prepare(given: Namespace) -> None:
+    if given.generate is not None:
+        _generate(given)
+        return
     options = {name: getattr(given, name) for name in ("most", "objects", "collection", "columns", "classes")}
     with _bar("reading events") as progress:
         store = cli.prepare(
@@ -35,6 +38,20 @@ def prepare(given: Namespace) -> None:
             print(f"  note        {note}")
     elif store.geometry is None:
         print("  no detectors.csv: the detector is unknown, and cells were not read (--detectors F)")
+
+
+def _generate(given: Namespace) -> None:
+    from pcloud.cli.arguments import GENERATING
+    from pcloud.data.store import Store
+
+    options = {name: getattr(given, name) for name in GENERATING if name != "seed"} | {"overwrite": given.overwrite or None}
+    seed, places = given.seed or 0, {"kind": given.kind, "workers": given.workers}
+    with _bar("generating jets") as progress:
+        cli.simulate(given.store, events=given.generate, seed=seed, progress=progress, **places, **options)
+    store = Store.open(given.store)
+    print(f"{given.store}: {len(store)} synthetic jets, {store.sizes.sum():,} points")
+    for note in store.source.get("notes", ()):
+        print(f"  {note}")
 
 
 def simulate(given: Namespace) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -65,12 +66,15 @@ def simulate(
     """Write synthetic events and return their files, of trackml those of the hits; the same seed gives the same events.
 
     ``kind``: an entry point of the group pcloud.generators. ``options`` go to it as they are, those that are None left out;
-    of trackml: preset, pileup, phase, generator, engine, detectors, first_event, store (see data_prep.simulate.simulate).
+    of trackml: preset, pileup, phase, generator, engine, detectors, first_event, store (see data_prep.simulate.simulate); of
+    top-tagging and quark-gluon, which write stores of jets: process, pt, eta, radius, generator (data_prep.generate.generate).
     """
     given = {name: value for name, value in options.items() if value is not None}
-    made: list[Path] = config.find("generator", kind, {}, "generator")(
-        out, events=events, seed=seed, workers=workers, progress=progress, **given
-    )
+    generator = config.find("generator", kind, {}, "generator")
+    known = inspect.signature(generator).parameters
+    if odd := [name for name in given if name not in known and all(one.kind is not one.VAR_KEYWORD for one in known.values())]:
+        raise ValueError(f"{odd[0]}: the generator {kind} takes no such option")
+    made: list[Path] = generator(out, events=events, seed=seed, workers=workers, progress=progress, **given)
     return made
 
 
