@@ -5,7 +5,9 @@ A layer that looks at neighbours takes a :class:`pcloud.neighbors.Neighbors` tab
 
 from __future__ import annotations
 
+from pcloud.nn.batch_norm import BatchNorm
 from pcloud.nn.blocks import by_blocks
+from pcloud.nn.edge_block import EdgeBlock
 from pcloud.nn.edge_conv import EdgeConv
 from pcloud.nn.edge_kernel import EdgeKernel
 from pcloud.nn.gravnet import GravNet
@@ -20,6 +22,8 @@ from pcloud.nn.window_attention import WindowAttention, Windows
 
 __all__ = [
     "MLP",
+    "BatchNorm",
+    "EdgeBlock",
     "EdgeConv",
     "EdgeKernel",
     "GravNet",

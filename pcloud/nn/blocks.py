@@ -75,7 +75,7 @@ def _autocast(kind: str) -> Callable[[], AbstractContextManager[object]]:
 
 
 @contextmanager
-def _team(kind: str) -> Iterator[Callable[..., Iterator[Any]]]:
+def team(kind: str) -> Iterator[Callable[..., Iterator[Any]]]:
     """A ``map`` on a CPU's threads, each with a block of its own and its operators on that thread alone.
 
     Within one operator, threads wait for one another at its end, for several ms if the machine has other work; a block
@@ -132,8 +132,8 @@ class _Blocks(torch.autograd.Function):
             with torch.no_grad():
                 return plan.run(index[place], plan.cut(place, index, inputs), plan.nets)
 
-        with _team(index.device.type) as team:
-            return torch.cat(list(team(made, plan.places(index))))
+        with team(index.device.type) as share:
+            return torch.cat(list(share(made, plan.places(index))))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -171,8 +171,8 @@ def _anew(plan: _Plan, grad: Tensor, index: Tensor, whole: list[Tensor], wanted:
         return torch.autograd.grad(out, [parts[which] for which in wanted], grad[place])
 
     places = plan.places(index)
-    with _team(index.device.type) as team:
-        for place, gradients in zip(places, team(of_block, places), strict=True):
+    with team(index.device.type) as share:
+        for place, gradients in zip(places, share(of_block, places), strict=True):
             for which, total, gradient in zip(wanted, sums, gradients, strict=True):
                 if which < plan.rows:
                     total[place] = gradient

@@ -1,0 +1,52 @@
+"""The edge convolution block of ParticleNet (Qu and Gouskos, arXiv 1902.08570): three layers on each pair, a mean, a shortcut.
+
+Takes point features and a neighbour table; missing neighbours are in no mean and in no batch statistic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pcloud.neighbors import Neighbors
+from pcloud.nn.batch_norm import BatchNorm
+from pcloud.nn.edge_block_cpu import fused, suits
+
+
+class EdgeBlock(nn.Module):
+    """x_i' = relu(norm(S x_i) + mean_j h_ij),  h_ij = f_L(... f_1([x_i, x_j - x_i])),  f_l = relu(norm(W_l .)).
+
+    [points, channels_in] -> [points, widths[-1]]; j runs over the neighbours of i, and the mean of none is 0. ``norm`` is
+    batch normalisation over the pairs (points in the shortcut) there are. The first layer's W_1 = [A, B] acts on points, as
+    (A - B) x_i + B x_j, not on pairs.
+    """
+
+    def __init__(self, channels_in: int, widths: Sequence[int]) -> None:
+        super().__init__()
+        sizes = [2 * channels_in, *widths]
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in zip(sizes, widths, strict=False))
+        self.norms = nn.ModuleList(BatchNorm(width) for width in widths)
+        self.shortcut = nn.Linear(channels_in, widths[-1], bias=False)
+        self.shortcut_norm = BatchNorm(widths[-1])
+
+    def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
+        first: nn.Linear = self.layers[0]  # type: ignore[assignment]
+        centre, step = first.weight.chunk(2, dim=1)
+        receiver, sender = nn.functional.linear(x, centre - step), nn.functional.linear(x, step)
+        heard = self.hear(receiver, sender, neighbors)
+        return torch.relu(self.shortcut_norm(self.shortcut(x)) + heard)
+
+    def hear(self, receiver: Tensor, sender: Tensor, neighbors: Neighbors) -> Tensor:
+        """mean_j h_ij from the two parts of the first layer, [points, widths[0]] each."""
+        weights = [layer.weight for layer in list(self.layers)[1:]]
+        norms: list[BatchNorm] = list(self.norms)  # type: ignore[arg-type]
+        if suits(receiver, neighbors.index):
+            return fused(receiver, sender, neighbors.index, weights, norms)
+        mask = neighbors.mask
+        h = torch.relu(norms[0](receiver[:, None] + neighbors.gather(sender), mask))
+        for weight, norm in zip(weights, norms[1:], strict=True):
+            h = torch.relu(norm(nn.functional.linear(h, weight), mask))
+        there = mask[..., None].to(h.dtype)
+        return (h * there).sum(1) / there.sum(1).clamp(min=1)
