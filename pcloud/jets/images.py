@@ -27,4 +27,4 @@ def rasterise(angles: Tensor, weights: Tensor, offsets: Tensor, *, pixels: int, 
     place = (segments.event_of(offsets, angles.shape[0]) * pixels + row) * pixels + column
     seen = torch.where(inside[:, None], weights, 0.0)
     image = weights.new_zeros(events * pixels * pixels, weights.shape[1]).index_add(0, place, seen)
-    return image.view(events, pixels, pixels, -1).permute(0, 3, 1, 2).contiguous()
+    return image.view(events, pixels, pixels, weights.shape[1]).permute(0, 3, 1, 2).contiguous()

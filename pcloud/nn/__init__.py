@@ -15,6 +15,7 @@ from pcloud.nn.interaction import Interaction
 from pcloud.nn.line_graph import LineGraph
 from pcloud.nn.mlp import MLP
 from pcloud.nn.neighbor_attention import NeighborAttention
+from pcloud.nn.packed_attention import ClassAttention, PackedAttention, Packs
 from pcloud.nn.pair_mlp import PairMLP
 from pcloud.nn.reduce import strongest
 from pcloud.nn.standardize import Standardize
@@ -23,6 +24,7 @@ from pcloud.nn.window_attention import WindowAttention, Windows
 __all__ = [
     "MLP",
     "BatchNorm",
+    "ClassAttention",
     "EdgeBlock",
     "EdgeConv",
     "EdgeKernel",
@@ -30,6 +32,8 @@ __all__ = [
     "Interaction",
     "LineGraph",
     "NeighborAttention",
+    "PackedAttention",
+    "Packs",
     "PairMLP",
     "Standardize",
     "WindowAttention",

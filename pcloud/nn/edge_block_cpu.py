@@ -72,6 +72,8 @@ class _Table:
         self.edges = int(self.count.sum())
         self.there = None if self.edges == index.numel() else there
         self.size = max(1, BLOCK // (self.k * channels))
+        whole = there.all(1)
+        self.lacking = {block.start for block in self.blocks() if self.there is not None and not bool(whole[block].all())}
 
     def blocks(self) -> list[slice]:
         return [slice(low, min(low + self.size, self.points)) for low in range(0, self.points, self.size)]
@@ -88,14 +90,12 @@ class _Table:
 
     def real(self, values: Tensor, block: slice) -> Tensor:
         """``values`` [pairs, channels], set to 0 where there is no neighbour."""
-        if self.there is not None:
-            there = self.there[block]
-            if not bool(there.all()):
-                values.masked_fill_(~there.view(-1, 1), 0.0)
+        if self.there is not None and block.start in self.lacking:
+            values.masked_fill_(~self.there[block].view(-1, 1), 0.0)
         return values
 
     def pairs_in(self, block: slice) -> int:
-        return int(self.count[block].sum()) if self.there is not None else (block.stop - block.start) * self.k
+        return int(self.count[block].sum()) if block.start in self.lacking else (block.stop - block.start) * self.k
 
 
 def _moments(parts: Sequence[tuple[int, Tensor, Tensor]]) -> Affine:
@@ -259,7 +259,8 @@ class _Backward:
 
     def of_last(self, block: slice) -> Tensor:
         h = self.walk.hidden(self.plan.layers - 1, block).view(-1, self.table.k, self.grad.shape[1])
-        return (self.grad[block][:, None] * (h > 0)).flatten(0, 1)
+        g: Tensor = torch.ops.aten.threshold_backward(self.grad[block][:, None].expand_as(h), h, 0)
+        return g.flatten(0, 1)
 
     def z(self, layer: int, block: slice) -> Tensor:
         if layer == 0:
@@ -289,7 +290,7 @@ class _Backward:
         h, dz = self.walk.hidden(layer - 1, block), self.dz(layer, block)
         g = below[self.table.rows(block)]
         torch.mm(dz, self.walk.weights[layer - 1], out=g)
-        g.mul_(h > 0)
+        torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
         return g.sum(0), (g * self.z(layer - 1, block)).sum(0), dz.t() @ h
 
     def first(self, block: slice) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ NARROW = SMALL | {
 }  # fmt: skip
 MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets}
 FIGURE = {"tracking": ("score", 0.3), "tagging": ("accuracy", 0.99)}  # and what it is once eight events are known by heart
+OF_JETS = {"efn", "image-cnn", "lorentznet", "lstm", "part", "particlenet", "particlenet-lite", "pfn"}  # find no tracks
 
 
 def encoder(name: str, channels: int = 5) -> nn.Module:
@@ -44,7 +45,7 @@ def tagging(name: str, **options: object) -> nn.Module:
 
 
 def fits(finder: str, name: str) -> bool:
-    return finder != "edges" or encoder(name).edge_channels > 0
+    return name not in OF_JETS and (finder != "edges" or encoder(name).edge_channels > 0)
 
 
 CASES: dict[str, Callable[[], nn.Module]] = {

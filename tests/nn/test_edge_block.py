@@ -1,0 +1,133 @@
+"""The edge block beside the paper's equations written out pair by pair; its blocks on a CPU beside the plain steps."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from clouds import law
+from hypothesis import given
+from hypothesis import strategies as st
+from tables_by_hand import numbers, random_table, table_of
+from torch import Tensor
+
+from pcloud.neighbors import Neighbors
+from pcloud.nn import BatchNorm, EdgeBlock, edge_block, edge_block_cpu
+
+
+def block_of(channels_in: int = 3, widths: tuple[int, ...] = (5, 6, 4), *, train: bool = True, seed: int = 0) -> EdgeBlock:
+    """In float64, with norms that do something."""
+    torch.manual_seed(seed)
+    net = EdgeBlock(channels_in, widths).double().train(train)
+    for norm in [*net.norms, net.shortcut_norm]:
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.normal_(norm.bias)
+        torch.nn.init.normal_(norm.mean)
+        torch.nn.init.uniform_(norm.var, 0.5, 1.5)
+    return net
+
+
+def written_out(net: EdgeBlock, x: Tensor, table: Neighbors) -> Tensor:
+    """Over the list of pairs there are, concatenated features, torch's own batch norm: no table, no parts, no mask."""
+    pairs = [(i, int(j)) for i, row in enumerate(table.index) for j in row if j >= 0]
+    h = torch.stack([torch.cat([x[i], x[j] - x[i]]) for i, j in pairs])
+    for layer, norm in zip(net.layers, net.norms, strict=True):
+        h = torch.relu(theirs(norm, layer(h), net.training))
+    heard = [[h[at] for at, (i, _) in enumerate(pairs) if i == point] for point in range(len(x))]
+    mean = torch.stack([torch.stack(one).mean(0) if one else torch.zeros_like(h[0]) for one in heard])
+    return torch.relu(theirs(net.shortcut_norm, net.shortcut(x), net.training) + mean)
+
+
+def theirs(norm: BatchNorm, rows: Tensor, training: bool) -> Tensor:
+    return torch.nn.functional.batch_norm(rows, norm.mean.clone(), norm.var.clone(), norm.weight, norm.bias, training, 0.1, norm.eps)
+
+
+def plain(net: EdgeBlock, x: Tensor, table: Neighbors, monkeypatch: pytest.MonkeyPatch) -> Tensor:
+    with monkeypatch.context() as patch:
+        patch.setattr(edge_block, "suits", lambda *_: False)
+        out: Tensor = net(x, table)
+        return out
+
+
+def with_gradients(out: Tensor, *to: Tensor) -> tuple[Tensor, ...]:
+    return out, *torch.autograd.grad((out * numbers(*out.shape, seed=3, dtype=out.dtype)).sum(), to)
+
+
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+@pytest.mark.parametrize("size", [1 << 17, 60])
+def test_it_is_the_equations(train: bool, missing: float, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_block_cpu, "BLOCK", size)
+    net, table = block_of(train=train), random_table(23, 4, missing=missing, seed=2)
+    x = numbers(23, 3, dtype=torch.float64).requires_grad_()
+    expected = with_gradients(written_out(net, x, table), x, *net.parameters())
+    other = copy.deepcopy(net)
+    slow = with_gradients(plain(other, x, table, monkeypatch), x, *other.parameters())
+    fast = with_gradients(net(x, table), x, *net.parameters())
+    for a, b, c in zip(fast, slow, expected, strict=True):
+        torch.testing.assert_close(a, c, rtol=1e-9, atol=1e-11)
+        torch.testing.assert_close(b, c, rtol=1e-9, atol=1e-11)
+    for ours, plainly in zip(net.buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(ours, plainly, rtol=1e-12, atol=1e-12)
+
+
+@law
+@given(points=st.integers(1, 30), k=st.integers(1, 6), missing=st.floats(0, 1), seed=st.integers(0, 99), block=st.integers(1, 300))
+def test_blocks_are_the_plain_steps(points: int, k: int, missing: float, seed: int, block: int) -> None:
+    net, table = block_of(2, (4, 3), seed=seed), random_table(points, k, missing=missing, seed=seed)
+    other, x = copy.deepcopy(net), numbers(points, 2, seed=seed, dtype=torch.float64).requires_grad_()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edge_block_cpu, "BLOCK", block)
+        fast = with_gradients(net(x, table), x, *net.parameters())
+        slow = with_gradients(plain(other, x, table, patch), x, *other.parameters())
+    for a, b in zip((*fast, *net.buffers()), (*slow, *other.buffers()), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+
+
+def test_ghosts_are_in_no_statistic_and_no_mean() -> None:
+    """Two points that see each other and one alone, with room for four neighbours: as with room for one."""
+    x = numbers(3, 3, dtype=torch.float64)
+    tight, roomy = table_of([[1], [0], [-1]]), table_of([[1, -1, -1, -1], [0, -1, -1, -1], [-1] * 4])
+    one, two = block_of(), block_of()
+    torch.testing.assert_close(one(x, tight), two(x, roomy))
+    for a, b in zip(one.buffers(), two.buffers(), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("rows", [[], [[-1, -1]], [[1, -1], [-1, -1]]])
+def test_few_pairs_or_none_are_no_error(rows: list[list[int]]) -> None:
+    """With fewer than two pairs there is no variance: the running one serves, and is left alone."""
+    net, table = block_of(), table_of(torch.tensor(rows, dtype=torch.int32).reshape(-1, 2))
+    before = [one.clone() for one in net.norms.buffers()]
+    x = numbers(len(rows), 3, dtype=torch.float64).requires_grad_()
+    out = net(x, table)
+    assert out.shape == (len(rows), 4) and bool(torch.isfinite(out).all())
+    out.sum().backward()
+    assert x.grad is not None and bool(torch.isfinite(x.grad).all())
+    assert all(torch.equal(a, b) for a, b in zip(before, net.norms.buffers(), strict=True))
+
+
+def test_second_derivatives() -> None:
+    net, table = block_of(2, (3, 2)), random_table(7, 3, seed=1)
+    x = numbers(7, 2, dtype=torch.float64).requires_grad_()
+    assert torch.autograd.gradgradcheck(lambda given: net(given, table).square().sum(), [x], atol=1e-4)
+
+
+def test_large_means_do_not_spoil_the_variance() -> None:
+    """In float32, features 1000 times their spread away from 0: the running variance is that of float64."""
+    net = block_of()
+    table, x = random_table(200, 5, missing=0.1), numbers(200, 3, dtype=torch.float64) + 1000.0
+    single = copy.deepcopy(net).float()
+    single(x.float(), table)
+    net(x, table)
+    torch.testing.assert_close(single.norms[0].var.double(), net.norms[0].var, rtol=1e-3, atol=0)
+
+
+def test_batch_norm_is_torchs_over_the_rows_there_are() -> None:
+    ours, other = BatchNorm(3).double(), torch.nn.BatchNorm1d(3).double()
+    x, mask = numbers(6, 4, 3, dtype=torch.float64), torch.rand(6, 4, generator=torch.Generator().manual_seed(1)) < 0.6
+    torch.testing.assert_close(ours(x, mask)[mask], other(x[mask]))
+    torch.testing.assert_close(ours.mean, other.running_mean)
+    torch.testing.assert_close(ours.var, other.running_var)
+    torch.testing.assert_close(ours.eval()(x)[mask], other.eval()(x[mask]))
