@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.encoders.pfn import dense
-from pcloud.encoders.protocol import Encoding, at_least_one
+from pcloud.encoders.protocol import Encoding
 from pcloud.jets.frames import principal_axes
 from pcloud.jets.images import rasterise
 from pcloud.jets.momenta import momenta, transverse
@@ -25,7 +25,7 @@ KERNEL = 4
 
 
 class ImageCNN(nn.Module):
-    """events = dense(conv^2 pool conv^2 pool image): 4 x 4 filters, pools of 2 x 2, ReLU; points = the jet's, for each constituent.
+    """events = dense(conv^2 pool conv^2 pool image): 4 x 4 filters, pools of 2 x 2, ReLU; points = the row of their event.
 
     network  "minimal": 8 filters a layer and 64-64-64, as DeepTop; "improved": 128-64-64-64 filters and 64-256-256
     pixels, width   the image, in pixels a side and rad a side

@@ -1,4 +1,4 @@
-"""The Particle Transformer: attention between all constituents, biased by what each pair is physically (Qu et al., arXiv 2202.03772).
+"""The Particle Transformer: attention between all constituents, biased by what each pair is (Qu et al., arXiv 2202.03772).
 
 Rows are packed: jets are sorted by size, and only queries, keys and values are padded, among jets of about one size.
 """
@@ -79,7 +79,7 @@ class ParticleTransformer(nn.Module):
         points = x[packs.back]
         token = self.token.expand(cloud.events, -1)
         for block in self.class_blocks:
-            token = block.token(token, points, cloud.offsets)
+            token = block.token(token, points, cloud.offsets)  # type: ignore[operator]
         return Encoding(points, events=self.norm(token))
 
 
@@ -87,7 +87,9 @@ class Block(nn.Module):
     """x = x + norm(s_h Attention(norm x));  x = r x + W norm(gelu(W norm x)): the NormFormer block (arXiv 2110.09456), with a
     learned scale s_h by head and r by channel. ``number`` makes later blocks start smaller."""
 
-    def __init__(self, channels: int, attention: PackedAttention | ClassAttention, *, expand: int, dropout: float, number: int = 0):
+    def __init__(
+        self, channels: int, attention: PackedAttention | ClassAttention, *, expand: int, dropout: float, number: int = 0
+    ) -> None:
         super().__init__()
         self.attention = attention
         self.before, self.after = nn.LayerNorm(channels), nn.LayerNorm(channels)
@@ -113,7 +115,7 @@ class Block(nn.Module):
         return self.rest(token, self.attention(token, self.before(token), self.before(points), offsets))
 
     def rest(self, x: Tensor, heard: Tensor) -> Tensor:
-        heard = (heard.unflatten(-1, (len(self.head_scale), -1)) * self.head_scale[:, None]).flatten(-2)
+        heard = heard * self.head_scale.repeat_interleave(heard.shape[1] // len(self.head_scale))
         x = x + self.dropout(self.after(heard))
         wide = self.norm_wide(self.dropout(nn.functional.gelu(self.widen(self.norm(x)))))
         out: Tensor = self.channel_scale * x + self.dropout(self.narrow(wide))

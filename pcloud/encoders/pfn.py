@@ -58,7 +58,7 @@ class ParticleFlow(nn.Module):
 
 
 class EnergyFlow(nn.Module):
-    """points = phi(p_i);  events = F(sum_i z_i phi(p_i)),  z_i = pT_i / sum of pT, p_i = ``pos``, the two angles about the jet axis.
+    """points = phi(p_i);  events = F(sum_i z_i phi(p_i)),  z_i = pT_i / sum of pT, p_i = ``pos``, two angles about the jet axis.
 
     pT comes from the point columns px, py; ``feat`` is not read (a momentum in it would end the safety), so ``standardize``
     has nothing to do. A constituent split in two of the same direction, or one more of no pT, leaves ``events`` as it is.

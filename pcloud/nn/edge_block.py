@@ -40,7 +40,7 @@ class EdgeBlock(nn.Module):
 
     def hear(self, receiver: Tensor, sender: Tensor, neighbors: Neighbors) -> Tensor:
         """mean_j h_ij from the two parts of the first layer, [points, widths[0]] each."""
-        weights = [layer.weight for layer in list(self.layers)[1:]]
+        weights: list[Tensor] = [layer.weight for layer in list(self.layers)[1:]]  # type: ignore[misc]
         norms: list[BatchNorm] = list(self.norms)  # type: ignore[arg-type]
         if suits(receiver, neighbors.index):
             return fused(receiver, sender, neighbors.index, weights, norms)

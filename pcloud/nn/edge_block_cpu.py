@@ -130,7 +130,7 @@ class _Pairs(torch.autograd.Function):
         index, *inputs = ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative will be asked for: autograd must see every step
             wanted = [which for which, wants in enumerate(ctx.needs_input_grad[2:]) if wants]
-            out = plainly(ctx.walk.plan, index, *inputs[:2], inputs[2:])
+            out = plainly(ctx.walk.plan, index, inputs[0], inputs[1], inputs[2:])
             found = torch.autograd.grad(out, [inputs[which] for which in wanted], grad, create_graph=True)
             every: list[Tensor | None] = [None] * len(inputs)
             for which, one in zip(wanted, found, strict=True):

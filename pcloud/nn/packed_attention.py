@@ -103,7 +103,7 @@ class PackedAttention(nn.Module):
     def forward(self, x: Tensor, packs: Packs, bias: Sequence[Tensor]) -> Tensor:
         qkv, heard = self.qkv(x), []
         for pack, pairs in zip(packs.packs, bias, strict=True):
-            query, key, value = pack.pad(qkv).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            query, key, value = pack.pad(qkv).view(pack.events, pack.longest, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
             dropout = self.dropout if self.training else 0.0
             seen = F.scaled_dot_product_attention(query, key, value, attn_mask=pairs.to(query.dtype), dropout_p=dropout)
             heard.append(seen.transpose(1, 2).flatten(2).flatten(0, 1)[pack.place])
@@ -129,10 +129,11 @@ class ClassAttention(nn.Module):
     def forward(self, c: Tensor, u_c: Tensor, u_x: Tensor, offsets: Tensor) -> Tensor:
         wq, wkv = self.qkv.weight.tensor_split([c.shape[1]])
         bq, bkv = self.qkv.bias.tensor_split([c.shape[1]])
-        query = F.linear(c, wq, bq).unflatten(1, (self.heads, -1))
-        own = F.linear(u_c, wkv, bkv).unflatten(1, (2, self.heads, -1))
-        rows = F.linear(u_x, wkv, bkv).unflatten(1, (2, self.heads, -1))
-        owner, scale = segments.event_of(offsets, u_x.shape[0]), query.shape[2] ** -0.5
+        width = c.shape[1] // self.heads
+        query = F.linear(c, wq, bq).view(-1, self.heads, width)
+        own = F.linear(u_c, wkv, bkv).view(-1, 2, self.heads, width)
+        rows = F.linear(u_x, wkv, bkv).view(-1, 2, self.heads, width)
+        owner, scale = segments.event_of(offsets, u_x.shape[0]), width**-0.5
         score = (query[owner] * rows[:, 0]).sum(-1).float() * scale
         own_score = (query * own[:, 0]).sum(-1).float() * scale
         highest = torch.maximum(segments.max(score.detach(), offsets, empty=-torch.inf), own_score.detach())

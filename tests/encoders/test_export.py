@@ -100,19 +100,45 @@ def test_the_tables_are_the_eager_ones(route: Callable[[Path], Callable[..., Tab
     assert differ <= places / 1000
 
 
-def test_an_encoder_is_exported_whole() -> None:
-    """From tensors to its output, the making of the cloud included, for any number of points and events."""
+class Tagger(nn.Module):
+    """From tensors to an encoder's output, the making of the cloud included."""
 
-    class Tagger(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = ENCODERS["dgcnn"](in_channels=3, channels=8, layers=2, k=4)
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        options = {"channels": 8, "layers": 2} if name == "dgcnn" else {"widths": (8, 12), "hidden": 8}
+        self.encoder = ENCODERS[name](in_channels=3, k=4, **options)
 
-        def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
-            events: Tensor = self.encoder(PointCloud(x[:, :2], x, offsets)).events
-            return events
+    def forward(self, x: Tensor, offsets: Tensor) -> Tensor:
+        events: Tensor = self.encoder(PointCloud(x[:, :2], x, offsets)).events
+        return events
 
-    tagger = Tagger().eval()
+
+@pytest.mark.parametrize("name", ["dgcnn", "particlenet"])
+def test_an_encoder_is_exported_whole(name: str) -> None:
+    """For any number of points and events."""
+    tagger = Tagger(name).eval()
     program = torch.export.export(tagger, jets(0, [20, 0, 33]), dynamic_shapes=dynamic_shapes()).module()
     for sizes in ([20, 0, 33], [5, 70]):
         torch.testing.assert_close(program(*jets(3, sizes)), tagger(*jets(3, sizes)), rtol=1e-4, atol=1e-5)
+
+
+def test_particlenet_in_onnx_runtime(tmp_path: Path) -> None:
+    """Jets of one to forty constituents, k = 4: events as eager ones."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    tagger = Tagger("particlenet").train()
+    tagger(*jets(1, [30, 20]))  # running statistics that are no identity
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own
+        program = torch.onnx.export(
+            tagger.eval(), jets(0, [20, 0, 33]), dynamo=True, dynamic_shapes=dynamic_shapes(), verbose=False
+        )
+    assert program is not None
+    program.save(tmp_path / "particlenet.onnx")
+    session = runtime.InferenceSession(tmp_path / "particlenet.onnx")
+    names = [one.name for one in session.get_inputs()]
+    for sizes in ([1, 2, 3, 40], [5, 0, 33]):
+        given = jets(3, sizes)
+        (there,) = session.run(None, dict(zip(names, [one.numpy() for one in given], strict=True)))
+        torch.testing.assert_close(torch.from_numpy(there), tagger(*given), rtol=1e-4, atol=1e-5)

@@ -40,7 +40,8 @@ def written_out(net: EdgeBlock, x: Tensor, table: Neighbors) -> Tensor:
 
 
 def theirs(norm: BatchNorm, rows: Tensor, training: bool) -> Tensor:
-    return torch.nn.functional.batch_norm(rows, norm.mean.clone(), norm.var.clone(), norm.weight, norm.bias, training, 0.1, norm.eps)
+    running = norm.mean.clone(), norm.var.clone()
+    return torch.nn.functional.batch_norm(rows, *running, norm.weight, norm.bias, training, 0.1, norm.eps)
 
 
 def plain(net: EdgeBlock, x: Tensor, table: Neighbors, monkeypatch: pytest.MonkeyPatch) -> Tensor:
@@ -73,7 +74,7 @@ def test_it_is_the_equations(train: bool, missing: float, size: int, monkeypatch
 
 
 @law
-@given(points=st.integers(1, 30), k=st.integers(1, 6), missing=st.floats(0, 1), seed=st.integers(0, 99), block=st.integers(1, 300))
+@given(points=st.integers(1, 30), k=st.integers(1, 6), missing=st.floats(0, 1), seed=st.integers(0, 9), block=st.integers(1, 300))
 def test_blocks_are_the_plain_steps(points: int, k: int, missing: float, seed: int, block: int) -> None:
     net, table = block_of(2, (4, 3), seed=seed), random_table(points, k, missing=missing, seed=seed)
     other, x = copy.deepcopy(net), numbers(points, 2, seed=seed, dtype=torch.float64).requires_grad_()
