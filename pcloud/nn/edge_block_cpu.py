@@ -24,8 +24,8 @@ Affine = tuple[Tensor, Tensor]  # scale and shift [channels]
 
 
 def suits(receiver: Tensor, index: Tensor) -> bool:
-    """Whether :func:`fused` may do it: on a CPU, in full precision, where no compiler looks on."""
-    if torch.compiler.is_compiling() or receiver.device.type != "cpu" or not index.numel() or not len(receiver):
+    """Whether :func:`fused` may do it and gains: on a CPU, in full precision, no compiler looking on, more than half a block."""
+    if torch.compiler.is_compiling() or receiver.device.type != "cpu" or index.numel() * receiver.shape[1] <= BLOCK // 2:
         return False
     return receiver.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
 
@@ -69,11 +69,12 @@ class _Table:
         self.near = known_rows(index, senders)
         there = index >= 0
         self.count = there.sum(1, keepdim=True)
-        self.edges = int(self.count.sum())
-        self.there = None if self.edges == index.numel() else there
         self.size = max(1, BLOCK // (self.k * channels))
-        whole = there.all(1)
-        self.lacking = {block.start for block in self.blocks() if self.there is not None and not bool(whole[block].all())}
+        missing = (~there).flatten().nonzero().squeeze(1)  # pairs of nobody: few, as only jets of up to k points have them
+        self.edges = index.numel() - len(missing)
+        bounds = torch.searchsorted(missing, torch.tensor([self.rows(block).stop for block in self.blocks()])).tolist()
+        parts = zip(self.blocks(), [0, *bounds], bounds, strict=False)
+        self.missing = {block.start: missing[low:high] - block.start * self.k for block, low, high in parts if high > low}
 
     def blocks(self) -> list[slice]:
         return [slice(low, min(low + self.size, self.points)) for low in range(0, self.points, self.size)]
@@ -90,12 +91,13 @@ class _Table:
 
     def real(self, values: Tensor, block: slice) -> Tensor:
         """``values`` [pairs, channels], set to 0 where there is no neighbour."""
-        if self.there is not None and block.start in self.lacking:
-            values.masked_fill_(~self.there[block].view(-1, 1), 0.0)
+        if block.start in self.missing:
+            values.index_fill_(0, self.missing[block.start], 0.0)
         return values
 
     def pairs_in(self, block: slice) -> int:
-        return int(self.count[block].sum()) if block.start in self.lacking else (block.stop - block.start) * self.k
+        here: int = (block.stop - block.start) * self.k - len(self.missing.get(block.start, ()))
+        return here
 
 
 def _moments(parts: Sequence[tuple[int, Tensor, Tensor]]) -> Affine:

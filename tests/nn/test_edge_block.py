@@ -16,6 +16,13 @@ from pcloud.neighbors import Neighbors
 from pcloud.nn import BatchNorm, EdgeBlock, edge_block, edge_block_cpu
 
 
+@pytest.fixture(params=["plainly", "in blocks"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "in blocks":
+        monkeypatch.setattr(edge_block_cpu, "BLOCK", 1)
+    return str(request.param)
+
+
 def block_of(channels_in: int = 3, widths: tuple[int, ...] = (5, 6, 4), *, train: bool = True, seed: int = 0) -> EdgeBlock:
     """In float64, with norms that do something."""
     torch.manual_seed(seed)
@@ -86,6 +93,7 @@ def test_blocks_are_the_plain_steps(points: int, k: int, missing: float, seed: i
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.usefixtures("way")
 def test_ghosts_are_in_no_statistic_and_no_mean() -> None:
     """Two points that see each other and one alone, with room for four neighbours: as with room for one."""
     x = numbers(3, 3, dtype=torch.float64)
@@ -96,6 +104,7 @@ def test_ghosts_are_in_no_statistic_and_no_mean() -> None:
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("rows", [[], [[-1, -1]], [[1, -1], [-1, -1]]])
 def test_few_pairs_or_none_are_no_error(rows: list[list[int]]) -> None:
     """With fewer than two pairs there is no variance: the running one serves, and is left alone."""
@@ -109,12 +118,14 @@ def test_few_pairs_or_none_are_no_error(rows: list[list[int]]) -> None:
     assert all(torch.equal(a, b) for a, b in zip(before, net.norms.buffers(), strict=True))
 
 
+@pytest.mark.usefixtures("way")
 def test_second_derivatives() -> None:
     net, table = block_of(2, (3, 2)), random_table(7, 3, seed=1)
     x = numbers(7, 2, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradgradcheck(lambda given: net(given, table).square().sum(), [x], atol=1e-4)
 
 
+@pytest.mark.usefixtures("way")
 def test_large_means_do_not_spoil_the_variance() -> None:
     """In float32, features 1000 times their spread away from 0: the running variance is that of float64."""
     net = block_of()
