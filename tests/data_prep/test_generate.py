@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import data_prep.generate
 from data_prep.generate import quark_gluon, recipe, top_tagging
 from data_prep.generate.parts import Parts
 from data_prep.generate.recipe import Recipe
@@ -195,6 +196,7 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "fastjet", None)
     for name in ("clusters", "collisions"):
         monkeypatch.delitem(sys.modules, f"data_prep.generate.{name}", raising=False)
+        monkeypatch.delattr(data_prep.generate, name, raising=False)
     with pytest.raises(ValueError, match=r"fastjet is not installed; it comes with: pip install 'pcloud\[jets\]'"):
         Recipe.of("top-tagging", seed=1)
 
