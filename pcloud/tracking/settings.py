@@ -68,7 +68,7 @@ class Settings:
         BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0, sure=40.0),
         BEAM_PASS._replace(sure=40.0),
         _SOFT._replace(confirm=1.0, sure=30.0),
-        _SHORT,
+        _SHORT._replace(start_r=60.0),
         FREE_PASS._replace(share=0.7),
         _SOFT._replace(share=0.5),  # once more, on what is left
         _SHORT._replace(share=0.5),
