@@ -21,14 +21,19 @@ FAN = 8  # children of a node
 FLOAT, WORD, LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A decorator: compiled by numba at its first call, free of Python's lock, and kept on disk where that can be written."""
+def compiled(*, lean: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """A decorator: compiled by numba at its first call, free of Python's lock, and kept on disk where that can be written.
+
+    lean: for functions that make no array and give none back. They don't count who holds the arrays that they are given, which
+    for many arrays takes longer than the work of a short function, and much longer where several threads count at once.
+    """
+    given = {"nogil": True, "error_model": "numpy", **({"_nrt": False} if lean else {}), **options}
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+            return numba.njit(cache=True, **given)(function)
         except RuntimeError:  # neither the installation nor the user has a folder for it
-            return numba.njit(nogil=True, error_model="numpy", **options)(function)
+            return numba.njit(**given)(function)
 
     return decorate
 

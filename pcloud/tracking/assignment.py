@@ -11,7 +11,7 @@ from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.settings import Cuts
 
 
-@compiled()
+@compiled(lean=True)
 def _sink(heap: np.ndarray, size: int, at: int, value: np.ndarray) -> None:
     """Let an entry of a heap, largest value on top and lower number first of equals, sink to its place."""
     one = heap[at]

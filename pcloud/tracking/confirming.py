@@ -17,7 +17,7 @@ from pcloud.tracking.seeding import ANGLE, BEAM, BEND, LOG_TWO_PI, columns_of, p
 from pcloud.tracking.settings import Cuts
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _near(grid, disc, ld, at, x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, limit, least):
     """Whether layer ld has a hit within a chi2 of limit, and likelier by `least` than one by chance, about a place on it.
 
@@ -44,7 +44,7 @@ def _near(grid, disc, ld, at, x, y, z, fx, fy, t, cosine, uu, vv, wide, tall, li
     return False
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _circle(x0, y0, xb, yb, xc, yc):
     """Curvature of the circle through three points, its direction at the last one, and the lengths b-c, 0-c and 0-b."""
     base = math.sqrt((xc - xb) ** 2 + (yc - yb) ** 2)
@@ -61,7 +61,7 @@ def _circle(x0, y0, xb, yb, xc, yc):
     return w, ex, ey, base, whole, before
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def confirmed(a: int, b: int, c: int, lc: int, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts) -> bool:
     """Whether one of the next two layers behind a seed has a hit near the seed's circle; true where there is none to look at."""
     bins = links.shape[2]

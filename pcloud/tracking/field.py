@@ -62,7 +62,7 @@ def uniform_table(strength: float) -> np.ndarray:
     return table
 
 
-@compiled()
+@compiled(lean=True)
 def field_at(table: np.ndarray, x: float, y: float, z: float) -> tuple[float, float, float]:
     """Field (T) in x, y, z at a point (mm), straight lines between the points of the table."""
     x, y = x - AXIS_X, y - AXIS_Y

@@ -14,7 +14,7 @@ import numpy as np
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.inward import DEEPEST, MOST, back, inward, more, radius_after, to_hit
 from pcloud.tracking.layers import PIPE
-from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, move, place, scatter, to_radius
+from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, keep, move, place, scatter, to_radius
 from pcloud.tracking.seeding import BEAM
 from pcloud.tracking.window import likeliest, take
 
@@ -45,7 +45,7 @@ def room() -> Room:
     return Room(*states, names.copy(), gains.copy(), names.copy(), gains.copy(), *depths)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _start(field, grid, layers, cuts, a, b, c, q, p):
     """Put the state where the track begins: on the beam line, or at the first hit."""
     xa, ya, xb, yb, xc, yc = grid.x[a], grid.y[a], grid.x[b], grid.y[b], grid.x[c], grid.y[c]
@@ -69,7 +69,9 @@ def _start(field, grid, layers, cuts, a, b, c, q, p):
     place(field, q, x0, y0, z, phi, t, 0.0)
     g = q[8] if abs(q[8]) > 5e-5 else -5e-5
     q[5] = w / g
-    p[:] = 0.0
+    for i in range(5):
+        for j in range(5):
+            p[i, j] = 0.0
     p[0, 0] = BEAM * BEAM if cuts.beam > 0 else 1.0
     p[1, 1] = 1e4
     p[2, 2] = 0.01
@@ -77,7 +79,7 @@ def _start(field, grid, layers, cuts, a, b, c, q, p):
     p[4, 4] = 0.25 * q[5] * q[5] + 0.04
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
     """Follow a state outward from its hit on layer la.
 
@@ -88,7 +90,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
     total = best = 0.0
     n0 = best_n = n
     best_depth = depth
-    kept_q[:], kept_p[:] = q, p
+    keep(q, p, kept_q, kept_p)
     r, far = math.sqrt(q[0] * q[0] + q[1] * q[1]), abs(q[2])
     nb = nd = 0
     if layers.disc[la]:
@@ -147,13 +149,13 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         scatter(q, p, layers.matter[a], 1.0)
         if total > best:
             best, best_n, best_depth = total, n, depth
-            kept_q[:], kept_p[:] = q, p
+            keep(q, p, kept_q, kept_p)
         if missed > cuts.misses or (missed > 1 and best_n == n0) or total < best - 12.0:
             break
     return best_n, best_depth
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def follow(seed, layer_of, field, grid, layers, cuts, room):
     """The candidate of one seed (three places) into room.out and room.out_gain, innermost first.
 

@@ -13,65 +13,59 @@ from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import Layers
 from pcloud.tracking.motion import FAST
-from pcloud.tracking.seeding import ANGLE, BEND, LOG_TWO_PI, columns_of, from_beam, part_of, push, rows_of
+from pcloud.tracking.seeding import ANGLE, BEND, LOG_TWO_PI, columns_of, from_beam, part_of, rows_of
 from pcloud.tracking.settings import Cuts
 
 STEEPEST = 0.4  # rad between a displaced track and the line from the beam, at most
 LEAST_SOFT = 0.3  # 1 / GeV, added to the 1 / pT that a seed scatters by
 
 
-@compiled(fastmath=FAST)
-def free_seeds(
-    first: int, last: int, starts: np.ndarray, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts
-) -> np.ndarray:
+@compiled(fastmath=FAST, lean=True)
+def free_seeds(seeds: np.ndarray, a: int, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts) -> int:
     """As `beam_seeds`, for tracks from anywhere whose circle passes the beam line within cuts.impact."""
-    seeds, count = np.empty((256, 3), np.int64), 0
+    count = 0
     bins = links.shape[2]
     w_max = BEND / cuts.pt_min
     steps = 1 + int(cuts.first_step)
-    for i in range(first, last):
-        a = starts[i]
-        la = layer_of[a]
-        xa, ya, ra, za = grid.x[a], grid.y[a], grid.r[a], grid.z[a]
-        part = part_of(layers, la, ra if layers.disc[la] else za, bins)
-        for slot in range(6 * steps):
-            lb = links[slot // 6, la, part, slot % 6]
-            if lb < 0:
-                continue
-            lo, hi = from_beam(grid, layers, a, la, lb, cuts)
-            c0, c1 = columns_of(grid, lb, lo, hi)
-            if c0 > c1:
-                continue
-            far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
-            angle = min(cuts.impact / ra, STEEPEST) + 0.5 * w_max * far
-            half = min(angle * max(far - ra, 1.0) / far, 1.0)
-            i0, i1 = rows_of(grid.phi[a], half, grid.n_phi[lb])
-            for row in range(i0, i1 + 1):
-                cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
-                for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
-                    rb, zb = grid.r[b], grid.z[b]
-                    dx, dy = grid.x[b] - xa, grid.y[b] - ya
-                    length = math.sqrt(dx * dx + dy * dy)
-                    if rb - ra < 0.5 or length > 3 * (rb - ra):
-                        continue
-                    t = (zb - za) / length
-                    if za - t * ra < cuts.z_low or za - t * ra > cuts.z_high:
-                        continue
-                    # a circle of curvature w through both passes the beam line at d, where d (2 + w d) = aside + w a.b
-                    ex, ey = dx / length, dy / length
-                    aside = 2 * (ya * ex - xa * ey)
-                    arm = xa * grid.x[b] + ya * grid.y[b] - cuts.impact**2
-                    w_low, w_high = -w_max, w_max
-                    if arm > 1.0:
-                        w_low, w_high = max(w_low, -(aside + 2 * cuts.impact) / arm), min(w_high, (2 * cuts.impact - aside) / arm)
-                    if w_low < w_high:
-                        seeds, count = _free_third(
-                            seeds, count, a, b, la, lb, ex, ey, length, t, w_low, w_high, grid, layers, links, cuts
-                        )
-    return seeds[:count]
+    la = layer_of[a]
+    xa, ya, ra, za = grid.x[a], grid.y[a], grid.r[a], grid.z[a]
+    part = part_of(layers, la, ra if layers.disc[la] else za, bins)
+    for slot in range(6 * steps):
+        lb = links[slot // 6, la, part, slot % 6]
+        if lb < 0:
+            continue
+        lo, hi = from_beam(grid, layers, a, la, lb, cuts)
+        c0, c1 = columns_of(grid, lb, lo, hi)
+        if c0 > c1:
+            continue
+        far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
+        angle = min(cuts.impact / ra, STEEPEST) + 0.5 * w_max * far
+        half = min(angle * max(far - ra, 1.0) / far, 1.0)
+        i0, i1 = rows_of(grid.phi[a], half, grid.n_phi[lb])
+        for row in range(i0, i1 + 1):
+            cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
+            for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
+                rb, zb = grid.r[b], grid.z[b]
+                dx, dy = grid.x[b] - xa, grid.y[b] - ya
+                length = math.sqrt(dx * dx + dy * dy)
+                if rb - ra < 0.5 or length > 3 * (rb - ra):
+                    continue
+                t = (zb - za) / length
+                if za - t * ra < cuts.z_low or za - t * ra > cuts.z_high:
+                    continue
+                # a circle of curvature w through both passes the beam line at d, where d (2 + w d) = aside + w a.b
+                ex, ey = dx / length, dy / length
+                aside = 2 * (ya * ex - xa * ey)
+                arm = xa * grid.x[b] + ya * grid.y[b] - cuts.impact**2
+                w_low, w_high = -w_max, w_max
+                if arm > 1.0:
+                    w_low, w_high = max(w_low, -(aside + 2 * cuts.impact) / arm), min(w_high, (2 * cuts.impact - aside) / arm)
+                if w_low < w_high:
+                    count = _free_third(seeds, count, a, b, la, lb, ex, ey, length, t, w_low, w_high, grid, layers, links, cuts)
+    return count
 
 
-@compiled(fastmath=FAST, inline="always")
+@compiled(fastmath=FAST, lean=True)
 def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, w_low, w_high, grid, layers, links, cuts):
     """Add the seeds that a pair, going along (ex, ey) and bent by w_low to w_high, makes with hits of the next layers."""
     bins, steps = links.shape[2], 1 + int(cuts.first_step)
@@ -137,6 +131,7 @@ def _free_third(seeds, count, a, b, la, lb, ex, ey, base, t, w_low, w_high, grid
                 if chi2 < chi2_max:
                     likely = chi2 + LOG_TWO_PI + math.log(error * (2 * swing + 0.1) ** 2)
                     if -0.5 * likely - grid.crowd[c] > cuts.seed_gain:
-                        seeds = push(seeds, count, a, b, c)
+                        if count < len(seeds):
+                            seeds[count, 0], seeds[count, 1], seeds[count, 2] = a, b, c
                         count += 1
-    return seeds, count
+    return count

@@ -126,7 +126,7 @@ def grid_of(hits: Hits, layers: Layers, free: np.ndarray) -> Grid:
     return Grid(order, *columns, crowd, start, first, n_phi, n_v, low, scale)
 
 
-@compiled()
+@compiled(lean=True)
 def cell_phi(phi: float, n_phi: int) -> int:
     return min(max(int((phi + math.pi) / (2 * math.pi) * n_phi), 0), n_phi - 1)
 

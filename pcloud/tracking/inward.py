@@ -17,7 +17,7 @@ WITHIN = 0.4  # mm of silicon between two hits of a layer
 DEEPEST = 24  # layers of a candidate, empty ones included
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def to_hit(field, grid, layers, a, h, q, p, work):
     """Bring the state to the surface that a hit is on."""
     disc = layers.disc[a]
@@ -28,14 +28,14 @@ def to_hit(field, grid, layers, a, h, q, p, work):
     return move(field, q, p, disc, at, d, work) != NOT_REACHED
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def radius_after(q, d):
     turn = 0.5 * d * q[5] * q[8]
     x, y = q[0] + d * (q[6] - turn * q[7]), q[1] + d * (q[7] + turn * q[6])
     return math.sqrt(x * x + y * y)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
     first, second = names[n - 1], -1
@@ -54,7 +54,7 @@ def more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     return n
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_layer, on_first, out, out_gain):
     """Refit inward over the layers of a candidate; collects into out, outermost first, what each has. Returns their number."""
     for i in range(5):
@@ -88,7 +88,7 @@ def back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_l
     return m
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
     """Go on inward from the innermost hit on layer la for hits that the seed passed over."""
     discs = layers.forward if q[4] > 0 else layers.backward

@@ -33,7 +33,7 @@ BEND = 5.7e-4  # GeV / mm
 PIXEL = 0.1  # mm, errors along v below this are those of pixels
 
 
-@compiled()
+@compiled(lean=True)
 def _circle(grid: Grid, a: int, b: int, c: int) -> tuple[float, float, float, float]:
     """Signed curvature (1/mm) of the circle through three places, its distance from the beam line, z there (mm), and dz/ds."""
     x1, y1 = grid.x[b] - grid.x[a], grid.y[b] - grid.y[a]

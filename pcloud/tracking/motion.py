@@ -37,14 +37,14 @@ class Field(NamedTuple):
     loose: float  # T, how far the sideways field may be wrong 2 m from the middle
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def bend(field: Field, x: float, y: float, z: float, c: float, s: float, t: float) -> tuple[float, float]:
     """g and e at a place, for a direction."""
     bx, by, bz = field_at(field.table, x + field.x, y + field.y, z)
     return CURVE * (t * (bx * c + by * s) - bz), CURVE * (1 + t * t) * (by * c - bx * s)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def rotation(angle: float) -> tuple[float, float]:
     """Cosine and sine, by a few terms where the angle is small."""
     if abs(angle) > 0.4:
@@ -54,7 +54,7 @@ def rotation(angle: float) -> tuple[float, float]:
     return cosine, angle * (1 - a / 6 * (1 - a / 20 * (1 - a / 42 * (1 - a / 72))))
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def place(field: Field, q: np.ndarray, x: float, y: float, z: float, phi: float, t: float, k: float) -> None:
     """Fill a state."""
     q[0], q[1], q[2], q[3], q[4], q[5] = x, y, z, phi, t, k
@@ -62,7 +62,17 @@ def place(field: Field, q: np.ndarray, x: float, y: float, z: float, phi: float,
     q[8], q[9] = bend(field, x, y, z, q[6], q[7], t)
 
 
-@compiled(fastmath=FAST)
+@compiled(lean=True)
+def keep(q: np.ndarray, p: np.ndarray, kept_q: np.ndarray, kept_p: np.ndarray) -> None:
+    """Copy a state and its covariance."""
+    for i in range(STATE):
+        kept_q[i] = q[i]
+    for i in range(5):
+        for j in range(5):
+            kept_p[i, j] = p[i, j]
+
+
+@compiled(fastmath=FAST, lean=True)
 def to_radius(q: np.ndarray, w: float, radius: float) -> float:
     """Way to the cylinder on a circle of curvature w, negative if it lies behind; NOT_REACHED if the circle does not meet it."""
     along = q[0] * q[6] + q[1] * q[7]
@@ -81,7 +91,7 @@ def to_radius(q: np.ndarray, w: float, radius: float) -> float:
     return 2 * math.atan(half) / w
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _forward(field: Field, q: np.ndarray, w: float, d: float, gm: float, em: float) -> None:
     """Move a state by the way d on a circle of curvature w; gm and em are the field's terms half way."""
     t0, k = q[4], q[5]
@@ -103,7 +113,7 @@ def _forward(field: Field, q: np.ndarray, w: float, d: float, gm: float, em: flo
     q[8], q[9] = g1, e1
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _middle(field: Field, q: np.ndarray, d: float) -> tuple[float, float]:
     """The field's terms half way along d."""
     turn = 0.5 * d * q[5] * q[8]
@@ -113,7 +123,7 @@ def _middle(field: Field, q: np.ndarray, d: float) -> tuple[float, float]:
     return bend(field, x, y, z, c, s, q[4])
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def grow(p: np.ndarray, q: np.ndarray, w: float, d: float, g: float, e: float, work: np.ndarray) -> None:
     """Carry a covariance over the way d, from the state q at its start; w is the curvature, g and e the field on the way."""
     a = w * d
@@ -147,7 +157,7 @@ def grow(p: np.ndarray, q: np.ndarray, w: float, d: float, g: float, e: float, w
         p[i, 4] = k0
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def loosen(p: np.ndarray, q: np.ndarray, d: float, loose: float) -> None:
     """Widen a covariance by a sideways field (T) that is not known, over the way d."""
     f = CURVE * q[5] * loose * min(1.0, q[2] * q[2] / 4e6) * d
@@ -159,7 +169,7 @@ def loosen(p: np.ndarray, q: np.ndarray, d: float, loose: float) -> None:
         p[i + 2, i + 2] += value * value
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def way(q: np.ndarray, disc: bool, at: float) -> float:
     """Way to a surface, by the curvature where the track is now; negative if behind, NOT_REACHED if not met."""
     if disc:
@@ -167,7 +177,7 @@ def way(q: np.ndarray, disc: bool, at: float) -> float:
     return to_radius(q, q[5] * q[8], at)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def move(field: Field, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: float, work: np.ndarray) -> float:
     """Bring state and covariance to a surface that is about d away; returns the way gone, NOT_REACHED if it is not met."""
     gone, steps = 0.0, 0
@@ -203,7 +213,7 @@ def move(field: Field, q: np.ndarray, p: np.ndarray, disc: bool, at: float, d: f
     return gone + d
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def scatter(q: np.ndarray, p: np.ndarray, matter: float, forth: float) -> None:
     """Cross matter (mm of silicon): directions scatter after Highland, momentum is lost as by a pion; forth is -1 going back.
 

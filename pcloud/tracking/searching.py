@@ -1,6 +1,6 @@
 """All seeds and candidates of a range of first hits: one seed after another, passing over what a sure candidate already explains.
 
-`search` is compiled; `passes.py` calls it for one wedge in phi after another.
+`search` and `all_seeds` are compiled; `passes.py` calls it for one wedge in phi after another.
 """
 
 from __future__ import annotations
@@ -11,9 +11,33 @@ from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.confirming import confirmed
 from pcloud.tracking.following import follow
 from pcloud.tracking.free_seeding import free_seeds
+from pcloud.tracking.hits import Grid
 from pcloud.tracking.inward import MOST
+from pcloud.tracking.layers import Layers
 from pcloud.tracking.seeding import beam_seeds
-from pcloud.tracking.settings import UNCONFIRMED
+from pcloud.tracking.settings import UNCONFIRMED, Cuts
+
+
+@compiled()
+def all_seeds(
+    first: int, last: int, starts: np.ndarray, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts
+) -> np.ndarray:
+    """Triples of places in the grid [seeds, 3] for the first hits starts[first:last]."""
+    seeds, count = np.empty((256, 3), np.int64), 0
+    for i in range(first, last):
+        while True:
+            rest = seeds[count:]
+            if cuts.beam > 0:
+                found = beam_seeds(rest, starts[i], layer_of, grid, layers, links, cuts)
+            else:
+                found = free_seeds(rest, starts[i], layer_of, grid, layers, links, cuts)
+            if found <= len(rest):
+                break
+            larger = np.empty((2 * (count + found), 3), np.int64)
+            larger[:count] = seeds[:count]
+            seeds = larger
+        count += found
+    return seeds[:count]
 
 
 @compiled()
@@ -22,16 +46,20 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
     tried, n_tried = np.empty((1024, 3), np.int32), 0
     names, gains, n = np.empty((256, MOST), np.int32), np.empty((256, MOST), np.float32), 0
     sizes, totals = np.empty(256, np.int64), np.empty(256)
-    owner = np.full(len(layer_of), -1, np.int32)
+    owner, seeds = np.full(len(layer_of), -1, np.int32), np.empty((256, 3), np.int64)
     for i in range(first, last):
         a = starts[i]
         if owner[a] >= 0 and totals[owner[a]] > cuts.sure:
             continue
-        if cuts.beam > 0:
-            seeds = beam_seeds(i, i + 1, starts, layer_of, grid, layers, links, cuts)
-        else:
-            seeds = free_seeds(i, i + 1, starts, layer_of, grid, layers, links, cuts)
-        for s in range(len(seeds)):
+        while True:
+            if cuts.beam > 0:
+                found = beam_seeds(seeds, a, layer_of, grid, layers, links, cuts)
+            else:
+                found = free_seeds(seeds, a, layer_of, grid, layers, links, cuts)
+            if found <= len(seeds):
+                break
+            seeds = np.empty((2 * found, 3), np.int64)
+        for s in range(found):
             b, c = seeds[s, 1], seeds[s, 2]
             if owner[a] >= 0 and owner[a] == owner[b] and owner[a] == owner[c]:
                 continue

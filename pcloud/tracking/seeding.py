@@ -1,6 +1,6 @@
 """Where tracks begin: three hits on successive layers that lie on one helix, from the beam line or from anywhere.
 
-`beam_seeds` and `free_seeds` are compiled and answer for a range of first hits; `passes.py` cuts an event into such ranges.
+`beam_seeds` and `free_seeds` are compiled and answer for one first hit; `searching.py` asks them for one after another.
 """
 
 from __future__ import annotations
@@ -21,22 +21,12 @@ LOG_TWO_PI = math.log(2 * math.pi)
 BEAM = 0.03  # mm, how far from the beam line tracks start
 
 
-@compiled(fastmath=FAST)
-def push(table: np.ndarray, count: int, a: int, b: int, c: int) -> np.ndarray:
-    if count == len(table):
-        larger = np.empty((2 * count, 3), np.int64)
-        larger[:count] = table
-        table = larger
-    table[count, 0], table[count, 1], table[count, 2] = a, b, c
-    return table
-
-
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def part_of(layers: Layers, a: int, v: float, bins: int) -> int:
     return min(max(int((v - layers.low[a]) / (layers.high[a] - layers.low[a]) * bins), 0), bins - 1)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def arc_of(r: float, w: float) -> float:
     """Way along a circle of curvature w through the origin to the radius r."""
     x = min(0.25 * w * w * r * r, 1.0)
@@ -45,7 +35,7 @@ def arc_of(r: float, w: float) -> float:
     return 2 * math.asin(math.sqrt(x)) / abs(w)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _turned(r: float, w: float) -> float:
     """Azimuth gained on that way."""
     x = 0.5 * w * r
@@ -55,7 +45,7 @@ def _turned(r: float, w: float) -> float:
     return math.asin(min(max(x, -1.0), 1.0))
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def rows_of(phi: float, half: float, n_phi: int) -> tuple[int, int]:
     """Cells in phi of a window, to be taken modulo n_phi."""
     i0 = int(math.floor((phi - half + math.pi) / (2 * math.pi) * n_phi))
@@ -63,7 +53,7 @@ def rows_of(phi: float, half: float, n_phi: int) -> tuple[int, int]:
     return i0, min(i1, i0 + n_phi - 1)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def columns_of(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
     """Cells along z or r of a window; first above last if it is outside."""
     n = grid.n_v[a]
@@ -73,7 +63,7 @@ def columns_of(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
     return min(max(int(x), 0), n - 1), min(max(int(y), 0), n - 1)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _wrapped(angle: float) -> float:
     if angle > math.pi:
         return angle - 2 * math.pi
@@ -82,7 +72,7 @@ def _wrapped(angle: float) -> float:
     return angle
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def from_beam(grid: Grid, layers: Layers, a: int, layer: int, b: int, cuts: Cuts) -> tuple[float, float]:
     """Range along z or r on layer b of tracks from the beam spot through hit a of a layer."""
     r, z = grid.r[a], grid.z[a]
@@ -102,53 +92,52 @@ def from_beam(grid: Grid, layers: Layers, a: int, layer: int, b: int, cuts: Cuts
     return min(one, two) - thick - 0.5, max(one, two) + thick + 0.5
 
 
-@compiled(fastmath=FAST)
-def beam_seeds(
-    first: int, last: int, starts: np.ndarray, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts
-) -> np.ndarray:
-    """Triples of places in the grid [seeds, 3] for the first hits starts[first:last]."""
-    seeds, count = np.empty((256, 3), np.int64), 0
+@compiled(fastmath=FAST, lean=True)
+def beam_seeds(seeds: np.ndarray, a: int, layer_of: np.ndarray, grid: Grid, layers: Layers, links: np.ndarray, cuts: Cuts) -> int:
+    """Triples of places in the grid that begin with hit a, into rows of seeds [most, 3]: how many there are.
+
+    Those beyond its length are left out: make it longer and ask again.
+    """
+    count = 0
     bins = links.shape[2]
     w_max = BEND / cuts.pt_min
     steps = 1 + int(cuts.first_step)
-    for i in range(first, last):
-        a = starts[i]
-        la = layer_of[a]
-        ra, za, phi_a = grid.r[a], grid.z[a], grid.phi[a]
-        part = part_of(layers, la, ra if layers.disc[la] else za, bins)
-        for slot in range(6 * steps):
-            lb = links[slot // 6, la, part, slot % 6]
-            if lb < 0:
-                continue
-            lo, hi = from_beam(grid, layers, a, la, lb, cuts)
-            c0, c1 = columns_of(grid, lb, lo, hi)
-            if c0 > c1:
-                continue
-            far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
-            half = _turned(far, w_max) - _turned(min(ra, far), w_max) + 1e-3
-            i0, i1 = rows_of(phi_a, half, grid.n_phi[lb])
-            for row in range(i0, i1 + 1):
-                cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
-                for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
-                    rb, zb = grid.r[b], grid.z[b]
-                    if rb - ra < 0.5:
-                        continue
-                    dx, dy = grid.x[b] - grid.x[a], grid.y[b] - grid.y[a]
-                    w = 2 * (grid.x[a] * dy - grid.y[a] * dx) / (ra * rb * math.sqrt(dx * dx + dy * dy))
-                    if abs(w) > w_max:
-                        continue
-                    sa, sb = arc_of(ra, w), arc_of(rb, w)
-                    t = (zb - za) / (sb - sa)
-                    z0 = za - t * sa
-                    if z0 < cuts.z_low or z0 > cuts.z_high:
-                        continue
-                    seeds, count = third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
-    return seeds[:count]
+    la = layer_of[a]
+    ra, za, phi_a = grid.r[a], grid.z[a], grid.phi[a]
+    part = part_of(layers, la, ra if layers.disc[la] else za, bins)
+    for slot in range(6 * steps):
+        lb = links[slot // 6, la, part, slot % 6]
+        if lb < 0:
+            continue
+        lo, hi = from_beam(grid, layers, a, la, lb, cuts)
+        c0, c1 = columns_of(grid, lb, lo, hi)
+        if c0 > c1:
+            continue
+        far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
+        half = _turned(far, w_max) - _turned(min(ra, far), w_max) + 1e-3
+        i0, i1 = rows_of(phi_a, half, grid.n_phi[lb])
+        for row in range(i0, i1 + 1):
+            cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
+            for b in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
+                rb, zb = grid.r[b], grid.z[b]
+                if rb - ra < 0.5:
+                    continue
+                dx, dy = grid.x[b] - grid.x[a], grid.y[b] - grid.y[a]
+                w = 2 * (grid.x[a] * dy - grid.y[a] * dx) / (ra * rb * math.sqrt(dx * dx + dy * dy))
+                if abs(w) > w_max:
+                    continue
+                sa, sb = arc_of(ra, w), arc_of(rb, w)
+                t = (zb - za) / (sb - sa)
+                z0 = za - t * sa
+                if z0 < cuts.z_low or z0 > cuts.z_high:
+                    continue
+                count = third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
+    return count
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
-    """Add the seeds that a pair on a circle through the beam line makes with hits of the next layers."""
+    """Add the seeds that a pair on a circle through the beam line makes with hits of the next layers; returns how many it has."""
     bins, steps = links.shape[2], 1 + int(cuts.first_step)
     ra, rb, za, zb = grid.r[a], grid.r[b], grid.z[a], grid.z[b]
     soft = abs(w) / BEND  # 1 / pT
@@ -212,6 +201,7 @@ def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
                     dv = grid.z[c] - za - t * (arc_of(r, w) - sa)
                 chi2 = du * du * inv_u + dv * dv * inv_v
                 if chi2 < cuts.window**2 and -chi2 - 2 * grid.crowd[c] > least and grid.r[c] > rb + 0.3:
-                    seeds = push(seeds, count, a, b, c)
+                    if count < len(seeds):
+                        seeds[count, 0], seeds[count, 1], seeds[count, 2] = a, b, c
                     count += 1
-    return seeds, count
+    return count

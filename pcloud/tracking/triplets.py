@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
-from pcloud.tracking.free_seeding import free_seeds
 from pcloud.tracking.hits import Grid, Hits, grid_of
 from pcloud.tracking.layers import Layers
 from pcloud.tracking.passes import in_wedges
-from pcloud.tracking.seeding import ANGLE, BEAM, BEND, arc_of, beam_seeds, third
+from pcloud.tracking.searching import all_seeds
+from pcloud.tracking.seeding import ANGLE, BEAM, BEND, arc_of, third
 from pcloud.tracking.settings import Cuts
 
 PAIR_FEATURES = 15
@@ -44,10 +44,9 @@ def triplets_of(hits: Hits, free: np.ndarray, layers: Layers, links: np.ndarray,
     """The graph of the free hits (rows of Hits) within the windows of the cuts, in an order of its own."""
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
-    seeds_of = beam_seeds if cuts.beam > 0 else free_seeds
 
     def work(first: int, last: int, starts: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (seeds_of(first, last, starts, layer_of, grid, layers, links, cuts),)
+        return (all_seeds(first, last, starts, layer_of, grid, layers, links, cuts),)
 
     (seeds,) = in_wedges(grid, cuts, threads, work)
     while len(seeds) > MOST:
@@ -93,7 +92,13 @@ def thirds(
         w = 2 * (grid.x[a] * dy - grid.y[a] * dx) / (ra * rb * math.sqrt(dx * dx + dy * dy))
         sa, sb = arc_of(ra, w), arc_of(rb, w)
         t = (grid.z[b] - grid.z[a]) / (sb - sa)
-        seeds, count = third(seeds, count, a, b, layer_of[a], layer_of[b], w, sa, sb, t, grid, layers, links, cuts)
+        found = third(seeds, count, a, b, layer_of[a], layer_of[b], w, sa, sb, t, grid, layers, links, cuts)
+        if found > len(seeds):
+            larger = np.empty((2 * found, 3), np.int64)
+            larger[:count] = seeds[:count]
+            seeds = larger
+            third(seeds, count, a, b, layer_of[a], layer_of[b], w, sa, sb, t, grid, layers, links, cuts)
+        count = found
     return seeds[:count]
 
 

@@ -19,7 +19,7 @@ NOTHING = -1e30
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, float, float, float]:
     """How (n, w) of a state moves the measured (u, v) where the track meets the surface: u = h0 n + h1 w, v = h2 n + h3 w.
 
@@ -38,7 +38,7 @@ def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, floa
     return 1 / cosine, 0.0, q[4] * sine / cosine, 1.0
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[float, float, float]:
     """Variances and covariance of the expected (u, v)."""
     a, b, d = p[0, 0], p[0, 1], p[1, 1]
@@ -49,7 +49,7 @@ def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[f
     )
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: float, uy: float) -> tuple[float, float, float]:
     """Way from the state to the surface that a hit is on (a few mm at most), and hit minus track in u and v there."""
     if disc:
@@ -65,7 +65,7 @@ def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: flo
     return d, u, v
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def likeliest(
     grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
 ) -> tuple[int, float]:
@@ -128,7 +128,7 @@ def likeliest(
     return best, gain
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.ndarray) -> float:
     """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
     ux, uy = grid.ux[h], grid.uy[h]
@@ -161,7 +161,7 @@ def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.
     return -0.5 * (chi2 + math.log(det)) - LOG_TWO_PI - grid.crowd[h]
 
 
-@compiled(fastmath=FAST)
+@compiled(fastmath=FAST, lean=True)
 def _step(q: np.ndarray, d: float) -> None:
     """Move a state by a few mm, where the field is as here."""
     turn = q[5] * q[8] * d

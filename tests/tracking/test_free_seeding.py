@@ -6,9 +6,9 @@ import numpy as np
 
 from data_prep.simulate import simulate_event
 from pcloud.tracking.detector import trackml_detector
-from pcloud.tracking.free_seeding import free_seeds
 from pcloud.tracking.hits import grid_of, prepare
 from pcloud.tracking.layers import layers_of, next_layers
+from pcloud.tracking.searching import all_seeds
 from pcloud.tracking.settings import FREE_PASS
 
 NAMES = ("x", "y", "z", "volume_id", "layer_id", "module_id")
@@ -34,7 +34,7 @@ def test_seeds_pass_the_beam_line_within_the_cut_and_a_wider_cut_adds_only_those
     links = next_layers(layers)
     found = []
     for impact in (20.0, 60.0):
-        seeds = free_seeds(0, len(starts), starts, hits.layer[grid.row], grid, layers, links, FREE_PASS._replace(impact=impact))
+        seeds = all_seeds(0, len(starts), starts, hits.layer[grid.row], grid, layers, links, FREE_PASS._replace(impact=impact))
         distance = away(grid.x[seeds], grid.y[seeds])
         assert len(seeds) > 500 and (distance < 1.05 * impact + 0.1).mean() > 0.99
         found.append({tuple(seed) for seed in seeds[distance < 19.0]})
