@@ -55,7 +55,8 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
     """Seeds, candidates and tracks, all passes taken together.
 
     particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the
-    candidates, if one of them would be credited to it (more than half of both), and then with the weight that it holds.
+    candidates, if one of them would be credited to it (more than half of both): what it lacks may still join it at the end. A few that fall short do so too, so this is a bound to
+    a few thousandths only.
     """
     size = np.bincount(particle[particle >= 0])
     total = float(weight.sum())
@@ -65,7 +66,7 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
     owner = particle[seeds]
     pure = (owner >= 0).all(axis=1) & (owner == owner[:, :1]).all(axis=1)
     seeded = float(whole[np.unique(owner[pure, 0])].sum()) / total
-    best = np.zeros(len(size))
+    found = np.zeros(len(size), bool)
     made = 0
     for one in stages.passes:
         names, sizes = one.candidates.names, one.candidates.sizes
@@ -74,14 +75,14 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
         candidate = np.broadcast_to(np.arange(len(sizes))[:, None], names.shape)[inside]
         mine = particle[names[inside]]
         pair, at = np.unique(np.stack([candidate, mine]), axis=1, return_inverse=True)
-        shared, held = np.bincount(at), np.bincount(at, weight[names[inside]])
+        shared = np.bincount(at)
         good = (pair[1] >= 0) & (2 * shared > sizes[pair[0]])
         good[good] = 2 * shared[good] > size[pair[1][good]]
-        np.maximum.at(best, pair[1][good], held[good])
+        found[pair[1][good]] = True
     nan = float("nan")
     return [
         Ceiling("hits", traceable, nan, len(particle)),
         Ceiling("seeds", seeded, nan, len(seeds)),
-        Ceiling("candidates", float(best.sum()) / total, nan, made),
+        Ceiling("candidates", float(whole[found].sum()) / total, nan, made),
         Ceiling("tracks", official(track, particle, weight), float(np.sum(stages.seconds)), int(track.max(initial=-1)) + 1),
     ]

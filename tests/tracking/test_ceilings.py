@@ -29,7 +29,7 @@ def test_each_stage_by_hand() -> None:
     hits, seeds, candidates, tracks = ceilings(Stages([first, second], [1.0, 2.0]), track, PARTICLE, WEIGHT)
     assert (hits.score, hits.made) == (1.0, 12)
     assert (seeds.score, seeds.made) == (1.0, 3)
-    np.testing.assert_allclose(candidates.score, 0.5)  # hits 0, 1, 2 of particle 0
+    np.testing.assert_allclose(candidates.score, 0.6)  # particle 0: what its candidate lacks may join it
     np.testing.assert_allclose(tracks.score, 0.5 + 0.3)  # and hits 5, 6, 7 of particle 1
     assert (tracks.seconds, tracks.made) == (3.0, 3)
 
