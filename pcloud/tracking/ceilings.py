@@ -55,8 +55,8 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
     """Seeds, candidates and tracks, all passes taken together.
 
     particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the
-    candidates, if one of them would be credited to it (more than half of both): what it lacks may still join it at the end. A few that fall short do so too, so this is a bound to
-    a few thousandths only.
+    candidates, if one of them would be credited to it (more than half of both): what it lacks may still join it at the end. As
+    a few that fall short do so too, this is a bound to some thousandths only.
     """
     size = np.bincount(particle[particle >= 0])
     total = float(weight.sum())
