@@ -15,7 +15,7 @@ from pcloud.tracking.detector import Table
 from pcloud.tracking.finding import Stages, find_tracks
 from pcloud.tracking.judging import WIDTH
 from pcloud.tracking.passes import Candidates
-from pcloud.tracking.settings import Settings, eased
+from pcloud.tracking.settings import Settings
 
 EPOCHS, BATCH = 12, 512
 
@@ -85,7 +85,7 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
-    parts = {"mean": mean, "spread": spread, "eased": eased()}
+    parts = {"mean": mean, "spread": spread}
     for name, layer in (("inside", inside), ("hidden", hidden), ("out", out)):
         parts[name], parts[f"{name}_bias"] = layer.weight.detach().numpy().T, layer.bias.detach().numpy()
     parts["out"] = parts["out"][:, 0]

@@ -27,7 +27,7 @@ FEATURES = (
 WIDTH = 32
 SHAPES = {
     "mean": (len(FEATURES),), "spread": (len(FEATURES),), "inside": (len(FEATURES), WIDTH), "inside_bias": (WIDTH,),
-    "hidden": (WIDTH, WIDTH), "hidden_bias": (WIDTH,), "out": (WIDTH,), "out_bias": (1,), "eased": (PASSES, 2),
+    "hidden": (WIDTH, WIDTH), "hidden_bias": (WIDTH,), "out": (WIDTH,), "out_bias": (1,),
 }  # fmt: skip
 BEND = 5.7e-4  # GeV / mm
 PIXEL = 0.1  # mm, errors along v below this are those of pixels
@@ -127,11 +127,9 @@ def features(
 
 @dataclass(frozen=True)
 class Judge:
-    """Log odds by two layers, out(relu(hidden(relu(inside((features - mean) / spread))))), times ``scale``, within ``most``;
-    and what they make up for of the likelihood that a pass asks of a candidate.
+    """Log odds by two layers, out(relu(hidden(relu(inside((features - mean) / spread))))), times ``scale``, within ``most``.
 
-    weights: mean, spread [F]; inside [F, H], inside_bias; hidden [H, H], hidden_bias; out [H], out_bias [1]; eased [PASSES, 2],
-    of which the larger is added: the first as it is, the second for each hit.
+    weights: mean, spread [F]; inside [F, H], inside_bias; hidden [H, H], hidden_bias; out [H], out_bias [1].
     """
 
     weights: Mapping[str, np.ndarray]
@@ -145,6 +143,5 @@ class Judge:
         x = np.maximum(x @ part["inside"] + part["inside_bias"], 0)
         x = np.maximum(x @ part["hidden"] + part["hidden_bias"], 0)
         odds = x @ part["out"] + part["out_bias"]
-        least, of_hit = part["eased"].astype(np.float64)[table[:, -PASSES:].argmax(1)].T
         found: np.ndarray = self.scale * np.clip(odds.astype(np.float64), -self.most, self.most)
-        return found + np.maximum(least, of_hit * table[:, 0])
+        return found

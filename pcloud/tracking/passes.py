@@ -59,11 +59,8 @@ def run_pass(
     grid = grid_of(hits, layers, free)
     layer_of = hits.layer[grid.row]
 
-    share = 1.0 if judge is None else cuts.share
-    asked = cuts._replace(accept=cuts.accept * share, accept_hit=cuts.accept_hit * share)
-
     def work(first: int, last: int, starts: np.ndarray) -> tuple[np.ndarray, ...]:
-        return search(first, last, starts, layer_of, field, grid, layers, links, asked, room())
+        return search(first, last, starts, layer_of, field, grid, layers, links, cuts, room())
 
     seeds, *columns = in_wedges(grid, cuts, threads, work)
     everything = Candidates(*columns)

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 UNCONFIRMED = -1e9  # of `confirm`: seeds are followed without a fourth hit
 
 
@@ -37,13 +35,12 @@ class Cuts(NamedTuple):
     accept_hit: float  # and on average per hit
     sure: float  # log likelihood ratio from which a candidate's hits are not tried as the beginning of another one
     field_slack: float  # relative error of the curvature taken from three points
-    share: float  # of accept and accept_hit that is enough for a learned judge, if there is one, to look at a candidate
 
 
 BEAM_PASS = Cuts(
     beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=25.0, miss=2.5,
     misses=2.0, double=0.5, inner=0.0, confirm=-5.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
-    field_slack=0.03, share=1.0,
+    field_slack=0.03,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
     beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, confirm=1.0, hits_min=5.0, accept=12.0,
@@ -69,11 +66,11 @@ class Settings:
         BEAM_PASS._replace(sure=40.0),
         _SOFT._replace(confirm=1.0, sure=30.0),
         _SHORT._replace(start_r=60.0),
-        FREE_PASS._replace(share=0.7),
-        _SOFT._replace(share=0.5),  # once more, on what is left
-        _SHORT._replace(share=0.5),
-        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=9.0, share=0.5, seed_gain=0.5),
-        BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=6.0, accept_hit=0.0, share=0.5),
+        FREE_PASS._replace(accept=8.4, accept_hit=1.75),
+        _SOFT._replace(accept=7.0, accept_hit=1.0),  # once more, on what is left
+        _SHORT._replace(accept=5.0, accept_hit=0.75),
+        FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=4.5, accept_hit=1.25, seed_gain=0.5),
+        BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=3.0, accept_hit=0.0),
     )
 
 
@@ -98,8 +95,3 @@ def changed(settings: Settings, cuts: Mapping[str, float]) -> Settings:
             raise ValueError(f"cuts: {key!r} came; expected PASS.NAME with a pass below {len(passes)} and one of {known}")
         passes[int(number)] = passes[int(number)]._replace(**{name: float(value)})
     return replace(settings, passes=tuple(passes))
-
-
-def eased(settings: Settings = DEFAULT) -> np.ndarray:
-    """[passes, 2] what a judge adds to a candidate, at least and for each hit, so that its pass's share is enough of itself."""
-    return np.array([(cuts.accept * (1 - cuts.share), cuts.accept_hit * (1 - cuts.share)) for cuts in settings.passes])

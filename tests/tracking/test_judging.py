@@ -11,7 +11,7 @@ from pcloud.tracking.finding import find_tracks
 from pcloud.tracking.judge_training import candidates_of, fit, worth
 from pcloud.tracking.judging import FEATURES, PASSES, Judge
 from pcloud.tracking.passes import Candidates
-from pcloud.tracking.settings import BEAM_PASS, DEFAULT, eased
+from pcloud.tracking.settings import BEAM_PASS, DEFAULT
 
 DETECTOR = trackml_detector()
 NAMES = ("x", "y", "z", "volume_id", "layer_id", "module_id")
@@ -23,7 +23,6 @@ def weights(width: int = 4) -> dict[str, np.ndarray]:
         "mean": n, "inside": (n, width), "inside_bias": width, "hidden": (width, width), "hidden_bias": width, "out": width,
     }  # fmt: skip
     made = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
-    made["eased"] = np.zeros((PASSES, 2), np.float32)
     return made | {"spread": np.ones(n, np.float32), "out_bias": np.zeros(1, np.float32)}
 
 
@@ -55,18 +54,8 @@ def test_worth_by_hand() -> None:
     assert np.allclose(worth(made, np.array([7, 7, 7, 7, 0, 0, 0])), [1.0, 0.75 * 0.75, 0.0, 0.0])
 
 
-def test_what_a_pass_asks_is_eased_by_its_share() -> None:
-    table = np.zeros((2, len(FEATURES)), np.float32)
-    table[:, 0], table[0, -PASSES], table[1, -1] = 5, 1, 1
-    judge = Judge(weights() | {"eased": np.linspace(0, 1, 2 * PASSES, dtype=np.float32).reshape(PASSES, 2)})
-    assert np.allclose(judge(table), [5 / 17, 5.0])
-    last = DEFAULT.passes[-1]
-    assert np.allclose(eased()[-1], [last.accept / 2, last.accept_hit / 2]) and not eased()[:4].any()
-
-
 def test_a_fit_tells_apart_what_one_feature_tells_apart() -> None:
     table = np.random.default_rng(0).normal(size=(4000, len(FEATURES))).astype(np.float32)
     good = table[:, 3] > 0
-    table[:, -PASSES] = 9.0  # all of the first pass, where nothing is eased
     odds = Judge(fit(table, good.astype(float), epochs=6, batch=32))(table)
     assert ((odds > 0) == good).mean() > 0.95
