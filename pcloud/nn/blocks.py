@@ -88,7 +88,16 @@ def team(kind: str) -> Iterator[Callable[..., Iterator[Any]]]:
     torch.set_num_threads(1)  # of this thread, which adds up meanwhile; the others are told when they start
     try:
         with ThreadPoolExecutor(min(threads, MOST_THREADS), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            yield pool.map
+            inference = torch.is_inference_mode_enabled()  # is of the thread that asks, and not passed on by itself
+
+            def share(work: Callable[..., Any], *columns: Any) -> Iterator[Any]:
+                def mine(*given: Any) -> Any:
+                    with torch.inference_mode(inference):
+                        return work(*given)
+
+                return pool.map(mine, *columns)
+
+            yield share
     finally:
         torch.set_num_threads(threads)
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tables_by_hand import numbers, random_table, table_of
 from torch import Tensor
 
+from pcloud.cloud import PointCloud
+from pcloud.encoders import ENCODERS
 from pcloud.neighbors import Neighbors
 from pcloud.nn import BatchNorm, EdgeBlock, edge_block, edge_block_cpu
 
@@ -143,3 +145,20 @@ def test_batch_norm_is_torchs_over_the_rows_there_are() -> None:
     torch.testing.assert_close(ours.mean, other.running_mean)
     torch.testing.assert_close(ours.var, other.running_var)
     torch.testing.assert_close(ours.eval()(x)[mask], other.eval()(x[mask]))
+
+
+def test_many_threads_in_inference_mode_say_what_one_says() -> None:
+    """Inference mode is of a thread: the members of a team are told."""
+    torch.manual_seed(0)
+    encoder = ENCODERS["particlenet-lite"](in_channels=3).eval()
+    x, offsets = torch.randn(6000, 3), torch.arange(0, 6001, 60)
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                found.append(encoder(PointCloud(x[:, :2].clone(), x.clone(), offsets)).events.clone())
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
