@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pcloud import config
 from pcloud.cloud import PointCloud
 from pcloud.config.text import override
+from pcloud.encoders import ENCODERS
 from pcloud.tasks import TASKS
 
 SHORT = """\
@@ -68,7 +69,7 @@ MISTAKES = {
     TASK + DATA + "encoder: {name: dgcnn, channels: true}": "encoder.channels: True came, int expected",
     TASK + DATA + "encoder: {k: 3}": "encoder.name: nothing came, expected one of deepsets",
     TASK + DATA + "encoder: {name: interacton}": (
-        "encoder.name: 'interacton' came, expected one of deepsets, dgcnn, gravnet, interaction, windows; "
+        f"encoder.name: 'interacton' came, expected one of {', '.join(sorted(ENCODERS))}; "
         "did you mean interaction?"
     ),
     ENCODER + DATA + "task: {name: tracking, finder: edge}": (

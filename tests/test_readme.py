@@ -20,6 +20,7 @@ COMMANDS = [words for block in blocks(README) if block.language == "sh" for word
 SMALLER = {
     "--events 80": "--events 14",
     "--pileup 6": "--pileup 1",
+    "--data.store=jets": "--data.store=jets --train.steps=2 --train.events=32",
     "--data.store=store": "--data.store=store --train.steps=2 --train.budget=3000 --encoder.channels=8 --encoder.layers=1",
 }
 ANYTHING = {"config", "pretrained", "doors", "plots", "cli"}
