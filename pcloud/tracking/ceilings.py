@@ -52,11 +52,11 @@ def official(track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> flo
 
 
 def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np.ndarray) -> list[Ceiling]:
-    """Seeds, candidates and tracks, all passes taken together.
+    """Seeds, candidates, what is assigned, and tracks, which hits left over have joined: the one step that may go up. All passes
+    are taken together.
 
     particle [hits]: -1 = noise. A particle is within reach of the seeds if one of them holds nothing but its hits; of the
-    candidates, if one of them would be credited to it (more than half of both): what it lacks may still join it at the end. As
-    a few that fall short do so too, this is a bound to some thousandths only.
+    candidates, if one of them would be credited to it (more than half of both), and then with the weight that it holds.
     """
     size = np.bincount(particle[particle >= 0])
     total = float(weight.sum())
@@ -66,7 +66,7 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
     owner = particle[seeds]
     pure = (owner >= 0).all(axis=1) & (owner == owner[:, :1]).all(axis=1)
     seeded = float(whole[np.unique(owner[pure, 0])].sum()) / total
-    found = np.zeros(len(size), bool)
+    best = np.zeros(len(size))
     made = 0
     for one in stages.passes:
         names, sizes = one.candidates.names, one.candidates.sizes
@@ -75,14 +75,21 @@ def ceilings(stages: Stages, track: np.ndarray, particle: np.ndarray, weight: np
         candidate = np.broadcast_to(np.arange(len(sizes))[:, None], names.shape)[inside]
         mine = particle[names[inside]]
         pair, at = np.unique(np.stack([candidate, mine]), axis=1, return_inverse=True)
-        shared = np.bincount(at)
+        shared, held = np.bincount(at), np.bincount(at, weight[names[inside]])
         good = (pair[1] >= 0) & (2 * shared > sizes[pair[0]])
         good[good] = 2 * shared[good] > size[pair[1][good]]
-        found[pair[1][good]] = True
+        np.maximum.at(best, pair[1][good], held[good])
     nan = float("nan")
+    joined = np.full(len(particle), -1)
+    first = 0
+    for one in stages.passes:
+        inside = np.arange(one.kept.names.shape[1]) < one.kept.sizes[:, None]
+        joined[one.kept.names[inside]] = first + np.repeat(np.arange(len(one.kept.sizes)), one.kept.sizes)
+        first += len(one.kept.sizes)
     return [
         Ceiling("hits", traceable, nan, len(particle)),
         Ceiling("seeds", seeded, nan, len(seeds)),
-        Ceiling("candidates", float(whole[found].sum()) / total, nan, made),
+        Ceiling("candidates", float(best.sum()) / total, nan, made),
+        Ceiling("assigned", official(joined, particle, weight), nan, first),
         Ceiling("tracks", official(track, particle, weight), float(np.sum(stages.seconds)), int(track.max(initial=-1)) + 1),
     ]

@@ -26,12 +26,12 @@ def test_each_stage_by_hand() -> None:
     first = found([[0, 1, 2], [3, 4, 5]], [[0, 1, 2, 4]])
     second = found([[4, 5, 6]], [[4, 5], [8, 9, 10]])
     track = np.array([0, 0, 0, -1, 0, 1, 1, 1, 2, 2, 2, -1])
-    hits, seeds, candidates, tracks = ceilings(Stages([first, second], [1.0, 2.0]), track, PARTICLE, WEIGHT)
+    hits, seeds, candidates, assigned, tracks = ceilings(Stages([first, second], [1.0, 2.0]), track, PARTICLE, WEIGHT)
     assert (hits.score, hits.made) == (1.0, 12)
     assert (seeds.score, seeds.made) == (1.0, 3)
-    np.testing.assert_allclose(candidates.score, 0.6)  # particle 0: what its candidate lacks may join it
+    np.testing.assert_allclose(candidates.score, 0.5)  # hits 0, 1, 2 of particle 0
     np.testing.assert_allclose(tracks.score, 0.5 + 0.3)  # and hits 5, 6, 7 of particle 1
-    assert (tracks.seconds, tracks.made) == (3.0, 3)
+    assert (tracks.seconds, tracks.made) == (3.0, 3) and assigned.made == 3
 
 
 def test_edges_within_particles_are_followed_and_no_other() -> None:
