@@ -32,6 +32,11 @@ class BatchNorm(nn.Module):
         scale = torch.rsqrt(var + self.eps) * self.weight
         return torch.addcmul((self.bias - mean * scale).to(x.dtype), x, scale.to(x.dtype))
 
+    def into(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """(W', b') with W' x + b' = norm(W x) of the running statistics: weight [channels, in] -> the same shape, [channels]."""
+        scale = torch.rsqrt(self.var + self.eps) * self.weight
+        return weight * scale[:, None], self.bias - self.mean * scale
+
     def moments(self, x: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Mean and variance [channels] of the rows in the mask, which the running ones are moved towards."""
         rows = x.reshape(-1, x.shape[-1]).to(torch.promote_types(x.dtype, torch.float32))
