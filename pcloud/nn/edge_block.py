@@ -50,7 +50,7 @@ class EdgeBlock(nn.Module):
         own, own_shift = self.shortcut_norm.into(self.shortcut.weight)
         shifts = torch.cat([shift, torch.zeros_like(shift), own_shift])
         every = nn.functional.linear(x, torch.cat([centre - step, step, own]), shifts)
-        receiver, sender, shortcut = every.split([len(step), len(step), len(own)], dim=1)
+        receiver, sender, shortcut = torch.split(every, [len(step), len(step), len(own)], dim=1)
         h = torch.relu(receiver[:, None] + neighbors.gather(sender))
         for folded, moved in later:
             h = torch.relu(nn.functional.linear(h, folded, moved))
