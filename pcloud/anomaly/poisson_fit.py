@@ -37,7 +37,7 @@ class Fits:
     def error(self, design: Floats) -> Floats:
         """Standard error of the expected background [toys, bins]."""
         covariance = self.covariance[:, : design.shape[1], : design.shape[1]]
-        return self.background * np.sqrt(np.einsum("bi,tij,bj->tb", design, covariance, design))
+        return np.asarray(self.background * np.sqrt(np.einsum("bi,tij,bj->tb", design, covariance, design)))
 
 
 def fit(

@@ -74,9 +74,7 @@ def scan(counts: Floats, edges: Floats, windows: Bins, shape: Shape, orders: Seq
     return Scan(observed, expected, error, order.astype(np.int64), signed_root(observed, expected, error))
 
 
-def sidebands(
-    counts: Floats, bases: Mapping[int, Floats], width: Floats, window: Bins
-) -> tuple[Floats, Floats, Floats]:
+def sidebands(counts: Floats, bases: Mapping[int, Floats], width: Floats, window: Bins) -> tuple[Floats, Floats, Floats]:
     """Events expected in ``window``, their error and the order chosen, [toys] each; ``bases``: a design for each order."""
     going = np.arange(len(counts))
     found = np.empty((3, len(counts)))
