@@ -75,6 +75,9 @@ def sculpting(
             except ValueError as error:
                 notes.append(f"{name}: no hunt for fake bumps: {error}")
         cuts.append(cut)
+    least = int(np.ceil((1 + len(cuts)) / ALARM)) - 1
+    if shuffles < least:
+        raise ValueError(f"{shuffles} shuffles of {1 + len(cuts)} tests cannot raise an alarm at {ALARM:g}; give {least} or more")
     related = _correlations(scores, masses, shuffles, seed)
     tests = {
         "distance correlation": related["distance_correlation"]["p"],

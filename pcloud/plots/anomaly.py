@@ -20,8 +20,8 @@ from pcloud.plots.canvas import BLACK, BLUE, CYCLE, PAGE, STYLE, VERMILION, axes
 MASS = "mass (GeV)"
 GREY, FEW = "#999999", 5
 Report = Mapping[str, Any]
-SIGMAS = (0, 1, 2, 3, 4, 5, 6, 7)
-P_OF = (0.5, 0.1587, 0.02275, 1.35e-3, 3.167e-5, 2.867e-7, 9.866e-10, 1.28e-12)  # one-sided, of SIGMAS
+SIGMAS = (1, 2, 3, 4, 5, 6, 7)
+P_OF = (0.1587, 0.02275, 1.35e-3, 3.167e-5, 2.867e-7, 9.866e-10, 1.28e-12)  # one-sided, of SIGMAS
 
 
 def latent(report: Report, *, note: str = "") -> Figure:
@@ -84,7 +84,7 @@ def sculpted(report: Report, *, mass: str = MASS, note: str = "") -> Figure:
             ratio, error = _ratio(before, after)
             known = before * after.sum() / before.sum() >= FEW
             top_of = max(top_of, 1.15 * float(ratio[known].max(initial=0)))
-            bottom.stairs(np.where(known, ratio, np.nan), edges, color=colour)
+            bottom.stairs(np.where(known, ratio, np.nan), edges, color=colour, baseline=None)
             low, high = np.where(known, ratio - error, np.nan), np.where(known, ratio + error, np.nan)
             bottom.stairs(high, edges, baseline=low, fill=True, color=colour, alpha=0.2, lw=0)
         top.set(ylabel="share of events / GeV", yscale="log", xlim=(edges[0], edges[-1]))
@@ -204,10 +204,10 @@ def _scanned(panel: Axes, windows: Sequence[Mapping[str, Any]]) -> None:
     least = max(min(one["p"] for one in windows), 1e-300)
     panel.set_yscale("log")
     panel.set_ylim(min(least / 30, 1e-4), 2)
-    for sigmas, p in zip(SIGMAS[1:], P_OF[1:], strict=True):
-        if p > panel.get_ylim()[0]:
-            panel.axhline(p, color="#cccccc", lw=0.5, zorder=0)
-            panel.annotate(rf"{sigmas}$\sigma$", (1.005, p), xycoords=("axes fraction", "data"), va="center", fontsize=7)
+    for sigmas, tail in zip(SIGMAS, P_OF, strict=True):
+        if tail > panel.get_ylim()[0]:
+            panel.axhline(tail, color="#cccccc", lw=0.5, zorder=0)
+            panel.annotate(rf"{sigmas}$\sigma$", (1.005, tail), xycoords=("axes fraction", "data"), va="center", fontsize=7)
     panel.legend(loc="lower right", ncols=len(wide))
 
 
