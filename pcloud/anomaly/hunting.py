@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta, chi2, norm
+from scipy.stats import beta, norm
 
 from pcloud.anomaly.columns import Floats
 from pcloud.anomaly.poisson_fit import fit
@@ -23,6 +23,7 @@ LEAST_EXPECTED = 25.0  # events in a window that is searched
 CHUNK = 1000  # toys at a time
 LEVEL = 0.68
 POOR = 0.01  # p of a sideband fit that does not describe the sidebands
+GOODNESS_TOYS = 500
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Hunt:
     """``windows`` searched, ``best`` the one of the largest z; ``global_p``, the share of toys whose best window is as good,
     (1 + k) / (1 + toys), with its 68 % interval ``global_ends``; nan without toys.
 
-    ``background`` and ``error`` [bins]: events expected from the sidebands of the best window; ``fit_p``: of the deviance of
-    those sidebands, by chi2.
+    ``background`` and ``error`` [bins]: events expected from the sidebands of the best window; ``fit_p``: share of toys of that
+    fit, fitted with the same order, whose deviance is as large.
     """
 
     spectrum: Spectrum
@@ -143,7 +144,8 @@ def hunt(
     made = fit(spectrum.counts[None], design, np.diff(spectrum.edges), use=~windows[place])
     if not made.converged[0]:
         raise ValueError(f"the {shape.family} fit to the sidebands of {best.low:g} to {best.high:g} GeV does not converge")
-    free = int((~windows[place]).sum()) - design.shape[1]
+    goodness = np.random.default_rng(seed).poisson(made.background[0], (GOODNESS_TOYS, len(design))).astype(np.float64)
+    deviance = fit(goodness, design, np.diff(spectrum.edges), use=~windows[place]).deviance
     drawn = largest(made.background[0], spectrum.edges, windows[searched], shape, orders, toys=toys, seed=seed)
     as_good = int((drawn >= best.z).sum())
     return Hunt(
@@ -153,7 +155,7 @@ def hunt(
         best,
         made.background[0],
         made.error(design)[0],
-        float(chi2.sf(made.deviance[0], free)),
+        float((1 + (deviance >= made.deviance[0]).sum()) / (1 + GOODNESS_TOYS)),
         toys,
         (1 + as_good) / (1 + toys) if toys else float("nan"),
         _ends(as_good, toys),
