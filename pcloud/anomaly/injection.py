@@ -1,6 +1,7 @@
-"""Does the search find what was put there? Toys with a known signal on a known background, fitted as the data are.
+"""Does the search find what was put there, and nothing where nothing was? Toys on a known background, treated as data are.
 
-``injected(background, edges, mean=..., width=..., events=[0, 100, 300])`` returns a row for each size of the signal.
+``injected(background, edges, mean=..., width=..., events=[0, 100, 300])`` returns a row for each size of the signal,
+``signal_free(background, edges, widths=[3])`` one for each window.
 """
 
 from __future__ import annotations
@@ -8,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import kstest, norm
 
 from pcloud.anomaly.columns import Floats
 from pcloud.anomaly.poisson_fit import fit
-from pcloud.anomaly.shapes import Shape
+from pcloud.anomaly.scanning import scan, sliding
+from pcloud.anomaly.shapes import ORDERS, Shape
 from pcloud.anomaly.spectrum import Spectrum
 
 
@@ -33,9 +36,7 @@ def injected(
     standard deviation of the pulls (recovered - injected) / error with their own errors, 0 and 1 of a fair fit;
     ``within``, share of toys within one error; ``z``, the median local significance; ``failed``, toys without a fit.
     """
-    expected = np.asarray(background, dtype=np.float64)
-    if not (np.isfinite(expected) & (expected >= 0)).all():
-        raise ValueError("expected background that is negative or not finite came; give events per bin")
+    expected = _events(background)
     if not events or min(events) < 0 or toys < 2:
         raise ValueError(f"signals {list(events)} and {toys} toys came; expected sizes of 0 or more and at least 2 toys")
     design = (shape or Shape()).orthogonal(edges, order)[0]
@@ -64,3 +65,40 @@ def injected(
             }
         )
     return rows
+
+
+def signal_free(
+    background: Floats,
+    edges: Floats,
+    *,
+    widths: Sequence[int],
+    shape: Shape | None = None,
+    orders: Sequence[int] = ORDERS,
+    toys: int = 1000,
+    seed: int = 0,
+) -> list[dict[str, float]]:
+    """The same windows as a hunt's, each as if fixed beforehand, on toys of ``background`` [bins] without a signal.
+
+    Each row: ``low``, ``high`` (GeV); mean and standard deviation of the local z, 0 and 1 where the shape can follow the
+    background; ``ks_p``, of the local p-values being uniform. A mean of some tenths is a signal made by the fit.
+    """
+    windows = sliding(edges, widths)
+    counts = np.random.default_rng(seed).poisson(_events(background), (toys, len(edges) - 1)).astype(np.float64)
+    z = scan(counts, edges, windows, shape or Shape(), orders).z
+    return [
+        {
+            "low": float(edges[:-1][window].min()),
+            "high": float(edges[1:][window].max()),
+            "z_mean": float(one.mean()),
+            "z_width": float(one.std(ddof=1)),
+            "ks_p": float(kstest(norm.sf(one), "uniform").pvalue),
+        }
+        for window, one in zip(windows, z.T, strict=True)
+    ]
+
+
+def _events(background: Floats) -> Floats:
+    expected = np.asarray(background, dtype=np.float64)
+    if not (np.isfinite(expected) & (expected >= 0)).all():
+        raise ValueError("expected background that is negative or not finite came; give events per bin")
+    return expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pcloud.anomaly.injection import injected
+from pcloud.anomaly.injection import injected, signal_free
 from pcloud.anomaly.shapes import Shape
 from pcloud.anomaly.spectrum import Spectrum
 
@@ -54,6 +54,16 @@ def test_a_deficit_has_a_negative_signal() -> None:
     counts = np.where((MIDDLE > 420) & (MIDDLE < 480), np.rint(BACKGROUND * 0.7), np.rint(BACKGROUND))
     found = signal_fit(Spectrum(EDGES, counts), 450, 15, order=1)
     assert found.events < -200 and found.z is not None and found.z < -3 and found.low < found.events < found.high
+
+
+def test_signal_free_toys_tell_a_shape_that_follows_from_one_that_does_not() -> None:
+    rows = signal_free(BACKGROUND[:60], EDGES[:61], widths=[6], orders=(1, 2), toys=300)
+    assert [rows[0]["low"], rows[0]["high"]] == [230, 290] and rows[-1]["high"] == 770
+    assert max(abs(row["z_mean"]) for row in rows) < 0.25 and all(row["z_width"] == pytest.approx(1, abs=0.15) for row in rows)
+    assert min(row["ks_p"] for row in rows) > 0.01 / len(rows)
+    curved = np.exp(-MIDDLE / 100 + (MIDDLE / 700) ** 2)
+    wrong = signal_free(50_000 * curved / curved.sum(), EDGES, widths=[6], orders=(1,), toys=100)
+    assert max(abs(row["z_mean"]) for row in wrong) > 1 and min(row["ks_p"] for row in wrong) < 1e-6
 
 
 def test_refuses() -> None:
