@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -78,3 +80,11 @@ def test_refuses() -> None:
 
     with pytest.raises(ValueError, match="a signal at 3000 GeV lies mostly outside 200 to 1000 GeV"):
         signal_fit(Spectrum(EDGES, np.rint(BACKGROUND)), 3000, 15, order=1)
+
+
+def test_without_iminuit_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pcloud.anomaly.quoted_fit import background_fit
+
+    monkeypatch.setitem(sys.modules, "iminuit", None)
+    with pytest.raises(ImportError, match=r"needs iminuit: pip install 'pcloud\[fit\]'"):
+        background_fit(Spectrum(EDGES, np.rint(BACKGROUND)), 400, 480, order=1)
