@@ -111,7 +111,7 @@ def evaluate(given: Namespace) -> None:
             device=given.device,
             progress=progress,
         )
-    inputs = "all constituents in" if "tagging" in report else "all hits in"
+    inputs = "all constituents in" if {"tagging", "search"} & report.keys() else "all hits in"
     print(f"{len(report['events']['ids'])} events of {report['events']['from']}, {inputs}")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")

@@ -51,6 +51,7 @@ class Autoencoding(nn.Module):
               nearest of them
     """
 
+    needs_truth = False
     reference: Tensor
     seen: Tensor
 
@@ -112,14 +113,12 @@ class Autoencoding(nn.Module):
 
     def loss(self, output: Rebuilt, cloud: PointCloud) -> dict[str, Tensor]:
         asked = segments.lengths(output.given.offsets).clamp(min=1).log()
-        terms = {
-            self.loss_name: self.distance(output).mean(),
-            "count": self.count * (output.log_count - asked).square().mean(),
-        }
+        terms = {self.loss_name: self.distance(output), "count": self.count * (output.log_count - asked).square()}
         if output.spread is not None:
             spread = output.spread
-            terms["divergence"] = self.beta * 0.5 * (spread.exp() + output.latent.square() - 1 - spread).sum(1).mean()
-        return terms
+            terms["divergence"] = self.beta * 0.5 * (spread.exp() + output.latent.square() - 1 - spread).sum(1)
+        weight = cloud.event_truth.get("weight", torch.ones_like(asked))
+        return {name: (weight * term).sum() / weight.abs().sum().clamp(min=1e-9) for name, term in terms.items()}
 
     def distance(self, output: Rebuilt) -> Tensor:
         """The set loss of each event [events]."""

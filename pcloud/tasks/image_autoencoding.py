@@ -25,6 +25,8 @@ class ImageAutoencoding(nn.Module):
     pixels, width   the image, in pixels a side and rad a side
     """
 
+    needs_truth = False
+
     def __init__(
         self,
         *,
@@ -55,7 +57,8 @@ class ImageAutoencoding(nn.Module):
         return error
 
     def loss(self, output: Tensor, cloud: PointCloud) -> dict[str, Tensor]:
-        return {"pixels": output.mean()}
+        weight = cloud.event_truth.get("weight", torch.ones_like(output))
+        return {"pixels": (weight * output).sum() / weight.abs().sum().clamp(min=1e-9)}
 
     def tabulate(self, output: Tensor, cloud: PointCloud) -> Rows:
         """A row per event: event_id, score, constituents; jet_pt, jet_mass (GeV), label and weight where the cloud has them."""
