@@ -21,12 +21,14 @@ _DOORS = {
     "tune": "pcloud.cli.tuning",
     "evaluate": "pcloud.cli.evaluation",
     "predict": "pcloud.cli.prediction",
+    "export": "pcloud.cli.exporting",
     "score": "pcloud.cli.scoring",
     "display": "pcloud.cli.displaying",
     "inspect": "pcloud.cli.inspection",
 }
 __all__ = [
-    "display", "evaluate", "inspect", "main", "predict", "prepare", "score", "simulate", "teach", "train", "train_seeds", "tune",
+    "display", "evaluate", "export", "inspect", "main", "predict", "prepare", "score", "simulate", "teach", "train",
+    "train_seeds", "tune",
 ]  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"pcloud {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for add in (_prepare, _simulate, _train, _teach, _tune, _evaluate, _predict, _score, _display, _inspect):
+    for add in (_prepare, _simulate, _train, _teach, _tune, _evaluate, _predict, _export, _score, _display, _inspect):
         add(verbs)
     known, rest = parser.parse_known_args(arguments)
     if known.verb == "prepare":
@@ -137,6 +137,13 @@ def _predict(verbs: Verbs) -> None:
     _allow_geometry(verb)
     verb.add_argument("--report", type=Path, metavar="JSON", help="also write counts, times and the model's origin")
     verb.add_argument("--device", choices=DEVICES, default="auto")
+
+
+def _export(verbs: Verbs) -> None:
+    verb = _add(verbs, "export", "write a trained tagger as one file for ONNX Runtime (.onnx) or torch.export (.pt2)")
+    verb.add_argument("model", help="a shipped model's name, such as jets-top, or a run folder")
+    verb.add_argument("out", type=Path, help="file to write, FILE.onnx or FILE.pt2")
+    verb.add_argument("--store", type=Path, metavar="S", help="compare with the model on events of this store (default: made-up)")
 
 
 def _score(verbs: Verbs) -> None:

@@ -111,7 +111,7 @@ def evaluate(given: Namespace) -> None:
             device=given.device,
             progress=progress,
         )
-    inputs = "all constituents in" if "tagging" in report else "all hits in"
+    inputs = "all constituents in" if {"tagging", "search"} & report.keys() else "all hits in"
     print(f"{len(report['events']['ids'])} events of {report['events']['from']}, {inputs}")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
@@ -152,6 +152,15 @@ def score(given: Namespace) -> None:
 
     report = cli.score(given.truth, given.submission)
     print(json.dumps(report, indent=1) if given.json else "\n".join(lines(report)))
+
+
+def export(given: Namespace) -> None:
+    made = cli.export(given.model, given.out, store=given.store)
+    far = f"{len(made.apart)} differ by more than 1e-4: {made.apart[:5]}" if made.apart else "none differs by more than 1e-4"
+    print(f"{made.out}: of {made.events} events compared one by one, {far}; largest difference {made.largest:.1e}")
+    for name, columns in made.inputs.items():
+        print(f"  {name:<11} {columns}")
+    print(f"  speed       {made.rate:.0f} events/s, one at a time, on one thread")
 
 
 def display(given: Namespace) -> None:

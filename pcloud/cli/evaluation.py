@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pcloud import config
+from pcloud.cli import anomaly_report
 from pcloud.cli.inference import Seconds, check_input, clock, infer_many, machine, origin, peak_memory
 from pcloud.cli.inspection import read_split
 from pcloud.cli.sources import Input, Progress
@@ -61,16 +62,18 @@ def evaluate(
     notes = check_input(model, source, allow_geometry)
     seconds: Seconds = dict.fromkeys(("read", "network", "linking"), 0.0)
     judged = _Judged(model, seconds, robust)
+    pictured: list[Event] = []
     trained, reached, seen = [], [], model.card.training.knows()
     for done, event_id in enumerate(ids, start=1):
         with clock(seconds, "read"):
             event = source.read(event_id, True)
-        if not (event.point_truth or event.event_truth):
+        if getattr(model.task, "needs_truth", True) and not (event.point_truth or event.event_truth):
             raise ValueError(f"{source.path}: no truth in this store; prepare it with truth")
         if fingerprint(event, model.inputs.pos) in seen:
             trained.append(event_id)
             _refuse(source, event_id, allow_trained_events)
         judged.add(event, last=done == len(ids))
+        pictured += [event] if len(pictured) < anomaly_report.EXAMPLES else []
         if stages:
             reached.append(_ceilings(model, event))
         if progress is not None:
@@ -83,6 +86,7 @@ def evaluate(
         "summary": model.task.summarize(rows),
         **(_tracking(rows, judged.events) if _has_tracks(rows, judged.events) else {}),
         **({"tagging": judged.tagging(rows)} if is_tagger(rows) else {}),
+        **({"search": anomaly_report.judgement(rows)} if anomaly_report.is_search(rows) else {}),
         **({"stages": mean_ceilings(reached)} if stages else {}),
         "seconds": seconds,
         "peak_bytes": peak_memory(),
@@ -91,15 +95,15 @@ def evaluate(
     }
     folder.mkdir(exist_ok=True)
     write(folder / "report.json", (json.dumps(_finite(report), indent=1, allow_nan=False) + "\n").encode())
-    if is_tagger(rows):
+    if is_tagger(rows) or anomaly_report.is_search(rows):
         write_scores(folder, rows)
-    _page(folder / "report.html", model, report, rows)
+    _page(folder / "report.html", model, report, rows, pictured)
     return report
 
 
 class _Judged:
-    """Rows of events as they come: track finders see them one by one, taggers ``BATCH`` at a time, and once more as each change
-    of ``robust`` makes them. ``events`` are kept of track finders only, whose figures need the particles."""
+    """Rows of events as they come: track finders see them one by one, taggers and autoencoders ``BATCH`` at a time, the former
+    once more as each change of ``robust`` makes them. ``events`` are kept of track finders only: their figures need particles."""
 
     BATCH = 256
 
@@ -112,15 +116,15 @@ class _Judged:
 
     def add(self, event: Event, last: bool) -> None:
         self._waiting.append(event)
-        tagger = bool(self.parts) and is_tagger(self.parts[0])
-        if not last and tagger and len(self._waiting) < self.BATCH:
+        small = bool(self.parts) and (is_tagger(self.parts[0]) or anomaly_report.is_search(self.parts[0]))
+        if not last and small and len(self._waiting) < self.BATCH:
             return
         now, self._waiting = self._waiting, []
         rows = infer_many(self.model, now, True, self.seconds)
         if not is_tagger(rows):
             if self.robust:
                 raise ValueError(f"robust: told of taggers; model {self.model.name} finds no classes")
-            self.events += now
+            self.events += now if "track_id" in rows else []
         else:
             rows = rows | {"constituents": np.array([one.points for one in now])}
             for name, change in changes(self.model.inputs, event.point, len(self.parts)).items() if self.robust else ():
@@ -132,6 +136,12 @@ class _Judged:
         if self.changed:
             found["robustness"] = robustness(rows, {name: concatenate(parts) for name, parts in self.changed.items()})
         return found
+
+
+def _classes(report: Report, rows: Rows) -> list[str]:
+    """Names of the labels, as far as the store knows them."""
+    known = report["events"]["source"].get("classes") or []
+    return [str(one) for one in known] or [f"label {number}" for number in range(int(max(rows.get("label", [0]))) + 1)]
 
 
 def _ceilings(model: Model, event: Event) -> list[Ceiling]:
@@ -195,12 +205,12 @@ def _tracking(rows: Rows, events: Sequence[Event]) -> Report:
     }
 
 
-def _page(path: Path, model: Model, report: Report, rows: Rows) -> None:
+def _page(path: Path, model: Model, report: Report, rows: Rows, pictured: Sequence[Event]) -> None:
     from pcloud.plots import report as page
     from pcloud.plots.tracking import binned, stairs
 
     summary = [[name, value] for name, value in report["summary"].items()]
-    inputs = "all constituents in" if "tagging" in report else "all hits in"
+    inputs = "all constituents in" if {"tagging", "search"} & report.keys() else "all hits in"
     spent = [[f"seconds, {stage}", value] for stage, value in report["seconds"].items()]
     spent.append(["peak memory (MB)", report["peak_bytes"] / 1e6])
     sections = [
@@ -218,6 +228,9 @@ def _page(path: Path, model: Model, report: Report, rows: Rows) -> None:
         )
     if "tagging" in report:
         sections += tagging_sections(report["tagging"], rows)
+    if "search" in report:
+        pairs = anomaly_report.examples(model, [model.cloud(event) for event in pictured])
+        sections += anomaly_report.sections(report["search"], rows, pairs, _classes(report, rows))
     if "stages" in report:
         picture = page.Picture(stairs({model.name: report["stages"]}), "Score still within reach after each stage")
         sections.append(page.Section("Stages", [picture]))

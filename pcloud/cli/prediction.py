@@ -62,7 +62,7 @@ def predict(
 ) -> Prediction:
     """Find tracks in a store or in raw events and write a submission (csv or csv.gz) with every hit once.
 
-    Of a model that tags, the csv has a row per event: event_id, jet_pt, jet_mass where known, and p_CLASS of each class.
+    Of a model that tags or rebuilds, the csv has a row per event: event_id, jet_pt, jet_mass where known, p_CLASS or scores.
     Truth and particle files are never opened. A hit in no candidate gets a track id of its own. ``report``: also write the
     Prediction as JSON. Raises ValueError or FileNotFoundError of one line, and leaves no half-written file.
     """
@@ -115,9 +115,9 @@ def _check_targets(targets: list[Path], source: Path, detectors: str | Path | No
 
 
 def _told(name: str, rows: Rows) -> Rows:
-    """What is written of an event: of a track finder its hits' tracks, of a tagger all its rows."""
+    """What is written of an event: of a track finder its hits' tracks, of all others their rows."""
     columns = ("event_id", "hit_id", "track_id")
-    if any(column.startswith("p_") for column in rows):
+    if any(column.startswith("p_") or column == "score" for column in rows):
         return rows
     if lack := [column for column in columns if column not in rows]:
         raise ValueError(f"model {name} finds no tracks and tags nothing (its rows lack {lack[0]}); use another model")
@@ -125,7 +125,7 @@ def _told(name: str, rows: Rows) -> Rows:
 
 
 def _write(out: Path, parts: list[Rows]) -> None:
-    """A submission of every hit once; of a tagger a row per event, with the probability of each class."""
+    """A submission of every hit once; of a tagger or an autoencoder a row per event."""
     if parts and "track_id" not in parts[0]:
         table = pd.DataFrame(concatenate(parts))
         raw = table.to_csv(index=False).encode()

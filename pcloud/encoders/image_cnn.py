@@ -16,7 +16,7 @@ from pcloud.encoders.pfn import dense
 from pcloud.encoders.protocol import Encoding
 from pcloud.jets.frames import principal_axes
 from pcloud.jets.images import rasterise
-from pcloud.jets.momenta import momenta, transverse
+from pcloud.jets.momenta import COLUMNS, momenta, transverse
 from pcloud.nn import Standardize
 
 FILTERS = {"minimal": (8, 8, 8, 8), "improved": (128, 64, 64, 64)}
@@ -54,6 +54,7 @@ class ImageCNN(nn.Module):
         if pixels < 11:
             raise ValueError(f"pixels = {pixels} came; an image of at least 11 was expected, as two pools would leave nothing")
         self.pixels, self.width, self.colours = pixels, width, colours
+        self.point_columns = (*COLUMNS, *(("charge", "is_muon") if colours else ()))
         self.standardize = Standardize(in_channels)
         sizes, layers, side = [4 if colours else 1, *FILTERS[network]], [], pixels
         for number, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False)):

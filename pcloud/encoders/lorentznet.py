@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.encoders.protocol import Encoding, at_least_one
-from pcloud.jets.momenta import momenta
+from pcloud.jets.momenta import COLUMNS, momenta
 from pcloud.jets.pairs import ordered
 from pcloud.nn import BatchNorm, Standardize
 
@@ -40,6 +40,7 @@ class LorentzNet(nn.Module):
         super().__init__()
         at_least_one(channels=channels, layers=layers)
         self.scalars = tuple(scalars)
+        self.point_columns = (*COLUMNS, *self.scalars)
         self.point_channels = self.event_channels = channels
         self.standardize = Standardize(in_channels)
         seen = 1 + len(self.scalars)

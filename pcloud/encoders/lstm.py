@@ -11,7 +11,7 @@ from torch import nn
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.encoders.protocol import Encoding, at_least_one
-from pcloud.jets.momenta import momenta, transverse
+from pcloud.jets.momenta import COLUMNS, momenta, transverse
 from pcloud.nn import Standardize
 
 
@@ -22,6 +22,7 @@ class LSTMEncoder(nn.Module):
     """
 
     edge_channels = 0
+    point_columns = COLUMNS
 
     def __init__(self, *, in_channels: int, channels: int = 128, hidden: int = 64, dropout: float = 0.0) -> None:
         super().__init__()

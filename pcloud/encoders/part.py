@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from pcloud.cloud import PointCloud
 from pcloud.encoders.protocol import Encoding, at_least_one
 from pcloud.jets import pairs
-from pcloud.jets.momenta import momenta
+from pcloud.jets.momenta import COLUMNS, momenta
 from pcloud.nn import BatchNorm, ClassAttention, PackedAttention, Packs, Standardize
 
 
@@ -29,6 +29,7 @@ class ParticleTransformer(nn.Module):
     """
 
     edge_channels = 0
+    point_columns = COLUMNS
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ class ParticleNet(nn.Module):
     """
 
     edge_channels = 0
+    point_columns = ()
 
     def __init__(
         self,

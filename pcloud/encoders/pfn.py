@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.encoders.protocol import Encoding, at_least_one
-from pcloud.jets.momenta import momenta, transverse
+from pcloud.jets.momenta import COLUMNS, momenta, transverse
 from pcloud.nn import Standardize
 
 
@@ -36,6 +36,7 @@ class ParticleFlow(nn.Module):
     """
 
     edge_channels = 0
+    point_columns = ()
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class EnergyFlow(nn.Module):
     """
 
     edge_channels = 0
+    point_columns = COLUMNS
 
     def __init__(
         self,

@@ -40,7 +40,8 @@ def at_least_one(**options: int) -> None:
 
 
 class Encoder(Protocol):
-    """A whole backbone. 0 channels of a kind mean that its Encoding lacks that part."""
+    """A whole backbone. 0 channels of a kind mean that its Encoding lacks that part. One for jets says by ``point_columns`` which
+    columns it reads beside pos and feat, so that no others are fetched from a store."""
 
     point_channels: int
     event_channels: int

@@ -13,6 +13,7 @@ from pcloud.neighbors.reference import TURN, squared_distance
 from pcloud.neighbors.search import Search
 from pcloud.neighbors.table import rows_at
 
+FEW = 4  # axes
 SCHEMA = (
     "(Tensor points, Tensor offsets, Tensor? queries, Tensor? query_offsets, int k, float reach2, bool skip_self, bool wrap, "
     "SymInt? max_points, str? path) -> (Tensor index, Tensor distance2, Tensor truncated)"
@@ -99,7 +100,10 @@ def decomposed(
     asked, asked_offsets = (points, offsets) if queries is None or query_offsets is None else (queries, query_offsets)
     asked_rows = torch.arange(asked.shape[0], device=points.device)
     event, asked_event = ((at[:, None] >= o[None, 1:]).sum(1) for at, o in ((rows, offsets), (asked_rows, asked_offsets)))
-    distance2 = squared_distance(asked[:, None], points[None], wrap)
+    if wrap or points.shape[1] <= FEW:
+        distance2 = squared_distance(asked[:, None], points[None], wrap)
+    else:  # the axes at once, added up in any order: a step for each would be what a small event waits for
+        distance2 = (asked[:, None] - points[None]).square().sum(-1)
     near = (event[None] == asked_event[:, None]) & (distance2 <= reach2)
     if skip_self:
         near = near & (rows[None] != asked_rows[:, None])

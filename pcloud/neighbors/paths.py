@@ -8,11 +8,15 @@ from __future__ import annotations
 from pcloud.neighbors import reference
 from pcloud.neighbors.search import Found, Path, Search
 
+FEW = 256 * 256  # queries times points up to which the CPU compares every pair
+
 
 def choose(asked: Search) -> tuple[str, str]:
     """The path's name and the reason in words; looks at shapes and at what the host knows, never at a coordinate."""
     kind = asked.points.device.type
     if kind == "cpu":
+        if len(asked.points) * len(asked.queries) <= FEW:
+            return "pairs", f"every pair of {len(asked.points)} points: too few to plant a forest for"
         return "forest", f"k-d forest of small leaves on {len(asked.points)} points"
     if kind == "cuda":
         from pcloud.neighbors import gpu
@@ -29,7 +33,7 @@ def search(asked: Search, name: str | None = None) -> Found:
     if kind in ("cpu", "cuda"):
         known["faiss"] = _faiss
     if kind == "cpu":
-        known["forest"] = _forest
+        known |= {"pairs": _pairs, "forest": _forest}
     elif kind == "cuda":
         from pcloud.neighbors import gpu
 
@@ -39,8 +43,14 @@ def search(asked: Search, name: str | None = None) -> Found:
     return known[name](asked)
 
 
+def _pairs(asked: Search) -> Found:
+    from pcloud.neighbors import pairs  # numba is heavy
+
+    return pairs.search(asked)
+
+
 def _forest(asked: Search) -> Found:
-    from pcloud.neighbors import forest  # numba is heavy
+    from pcloud.neighbors import forest
 
     return forest.search(asked)
 

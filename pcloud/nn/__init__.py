@@ -18,6 +18,7 @@ from pcloud.nn.neighbor_attention import NeighborAttention
 from pcloud.nn.packed_attention import ClassAttention, PackedAttention, Packs
 from pcloud.nn.pair_mlp import PairMLP
 from pcloud.nn.reduce import strongest
+from pcloud.nn.set_decoder import DenseDecoder, SetDecoder
 from pcloud.nn.standardize import Standardize
 from pcloud.nn.window_attention import WindowAttention, Windows
 
@@ -25,6 +26,7 @@ __all__ = [
     "MLP",
     "BatchNorm",
     "ClassAttention",
+    "DenseDecoder",
     "EdgeBlock",
     "EdgeConv",
     "EdgeKernel",
@@ -35,6 +37,7 @@ __all__ = [
     "PackedAttention",
     "Packs",
     "PairMLP",
+    "SetDecoder",
     "Standardize",
     "WindowAttention",
     "Windows",

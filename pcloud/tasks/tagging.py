@@ -121,12 +121,17 @@ class Tagging(nn.Module):
     def _needs(self) -> list[str]:
         return ["label", *(f"teacher_{number}" for number in range(len(self.names)) if self.teacher)]
 
+    @staticmethod
+    def probabilities(output: Tensor) -> Tensor:
+        """[events, classes], adding up to one."""
+        return output.detach().float().softmax(1)
+
     def tabulate(self, output: Tensor, cloud: PointCloud) -> Rows:
         """A row per event: event_id; jet_pt, jet_mass (GeV), label and weight where the cloud has them; p_NAME of each class."""
         rows = {"event_id": cloud.event["event_id"]}
         rows |= {name: cloud.event_truth[name] for name in ("label", "weight") if name in cloud.event_truth}
         rows |= {name: cloud.event[name] for name in ("jet_pt", "jet_mass") if name in cloud.event}
-        p = output.detach().float().softmax(1)
+        p = self.probabilities(output)
         rows |= {f"p_{name}": p[:, number] for number, name in enumerate(self.names)}
         return {name: column.cpu().numpy() for name, column in rows.items()}
 

@@ -19,7 +19,7 @@ from pcloud.neighbors import Neighbors, knn, paths, radius, reference
 from pcloud.neighbors.search import Search
 
 
-@pytest.fixture(params=["reference", "forest"])
+@pytest.fixture(params=["reference", "forest", "pairs"])
 def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each path behind the door in turn."""
     monkeypatch.setattr(paths, "choose", lambda asked: (request.param, "a test"))

@@ -170,7 +170,8 @@ def test_the_cylinder_has_no_seam() -> None:
 def test_the_choice_can_be_seen_and_forced() -> None:
     pos, offsets = cloud()
     assert knn(pos, offsets, 2).path == ""
-    assert knn(pos, offsets, 2, explain=True).path.startswith("forest: ")
+    assert knn(pos, offsets, 2, explain=True).path.startswith("pairs: ")
+    assert knn(torch.rand(257, 2), torch.tensor([0, 257]), 2, explain=True).path.startswith("forest: ")
     assert knn(pos, offsets, 2, path="reference", explain=True).path == "reference: asked for"
-    with pytest.raises(ValueError, match="path 'tree' came; on cpu there are reference, faiss, forest"):
+    with pytest.raises(ValueError, match="path 'tree' came; on cpu there are reference, faiss, pairs, forest"):
         knn(pos, offsets, 2, path="tree")

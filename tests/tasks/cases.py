@@ -23,8 +23,13 @@ NARROW = SMALL | {
     "phi": (16, 16), "f": (16,), "widths": (8, 16), "depth": 2, "hidden": 16, "embed": (16, 16), "pair_channels": (8,),
     "heads": 2, "class_layers": 1, "pixels": 12, "dropout": 0.0,
 }  # fmt: skip
-MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets}
-FIGURE = {"tracking": ("score", 0.3), "tagging": ("accuracy", 0.99)}  # and what it is once eight events are known by heart
+MADE: dict[str, Callable[..., PointCloud]] = {"tracking": tracks, "tagging": jets, "autoencoding": jets}
+# A figure and what it is once eight events are known by heart.
+FIGURE: dict[str, tuple[str, Callable[[float], bool]]] = {
+    "tracking": ("score", lambda value: value > 0.3),
+    "tagging": ("accuracy", lambda value: value > 0.99),
+    "autoencoding": ("score", lambda value: value < 0.1),
+}
 OF_JETS = {"efn", "image-cnn", "lorentznet", "lstm", "part", "particlenet", "particlenet-lite", "pfn"}  # find no tracks
 
 
@@ -44,6 +49,11 @@ def tagging(name: str, **options: object) -> nn.Module:
     return TASKS["tagging"](encoder(name, 7), **options)
 
 
+def autoencoding(name: str, **options: object) -> nn.Module:
+    torch.manual_seed(2)
+    return TASKS["autoencoding"](encoder(name, 7), latent=6, slots=16, channels=32, **options)
+
+
 def fits(finder: str, name: str) -> bool:
     return name not in OF_JETS and (finder != "edges" or encoder(name).edge_channels > 0)
 
@@ -51,6 +61,9 @@ def fits(finder: str, name: str) -> bool:
 CASES: dict[str, Callable[[], nn.Module]] = {
     **{f"tracking {one} {name}": partial(tracking, one, name) for one in FINDERS for name in ENCODERS if fits(one, name)},
     **{f"tagging {name}": partial(tagging, name) for name in ENCODERS if encoder(name, 7).event_channels},
+    **{f"autoencoding {name}": partial(autoencoding, name) for name in ("pfn", "particlenet-lite")},
+    "autoencoding pfn, dense decoder": partial(autoencoding, "pfn", decoder="dense", loss="sliced"),
+    "autoencoding pfn, standard frame": partial(autoencoding, "pfn", frame="standard"),
 }
 
 

@@ -1,0 +1,51 @@
+"""Jets as weighted sets: shares that add up, and a frame in which mass, pT and direction of the jet are gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from clouds import jets
+
+from pcloud import segments
+from pcloud.cloud import PointCloud, collate
+from pcloud.jets.frames import boost
+from pcloud.jets.sets import as_set
+
+
+def with_momenta(cloud: PointCloud, p4: torch.Tensor) -> PointCloud:
+    return replace(cloud, point=dict(zip(("px", "py", "pz", "energy"), p4.unbind(1), strict=True)))
+
+
+def test_shares_of_the_momentum() -> None:
+    cloud = collate([jets(3), jets(1, constituents=0), jets(1, constituents=1)])
+    same, seen = as_set(cloud)
+    assert same is cloud and torch.equal(seen.pos, cloud.pos)
+    torch.testing.assert_close(segments.sum(seen.share, seen.offsets), torch.tensor([1.0, 1.0, 1.0, 0.0, 1.0]))
+    pt = torch.hypot(cloud.point["px"], cloud.point["py"])
+    torch.testing.assert_close(seen.share[:12], pt[:12] / pt[:12].sum())
+
+
+def test_in_the_standard_frame_scale_boost_and_turn_are_gone() -> None:
+    """A jet twice as heavy, one boosted along its direction and one turned about the beam are one and the same set."""
+    cloud = jets(6, seed=3)
+    p4 = torch.stack([cloud.point[name].double() for name in ("px", "py", "pz", "energy")], 1)
+    jet = segments.sum(p4, cloud.offsets)
+    slower = jet.clone()
+    slower[:, 3] = (jet[:, :3].square().sum(1) / 0.36).sqrt()  # a frame along the jet, of velocity 0.6
+    boosted = boost(p4, slower[cloud.event_of_point])
+    turn = torch.tensor([[0.6, -0.8, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    plain = as_set(with_momenta(cloud, p4), "standard")
+    for other in (2 * p4, boosted, p4 @ turn.T):
+        moved = as_set(with_momenta(cloud, other), "standard")
+        torch.testing.assert_close(moved[1].share, plain[1].share, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(moved[1].pos, plain[1].pos, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(moved[0].feat, plain[0].feat, atol=1e-3, rtol=1e-3)
+
+
+def test_one_line_for_what_is_missing() -> None:
+    with pytest.raises(ValueError, match="an autoencoder of sets reads the point columns px, py, pz, energy"):
+        as_set(replace(jets(2), point={}))
+    with pytest.raises(ValueError, match="feat has 3 columns; in the standard frame these are made: log_pt"):
+        as_set(replace(jets(2), feat=jets(2).feat[:, :3]), "standard")
