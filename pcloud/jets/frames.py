@@ -65,6 +65,23 @@ def principal_axes(angles: Tensor, weight: Tensor, offsets: Tensor) -> Tensor:
     return turned * torch.where(side < 0, -1.0, 1.0).to(turned.dtype)[owner]
 
 
+def upright(p4: Tensor, offsets: Tensor) -> Tensor:
+    """Jets along the x axis turned about it, so that across it, weighted by pT / |p|^2, momenta spread most along y; and mirrored
+    so that of either sign of y, and of z, the half of larger pT is the positive one. A jet that spreads alike everywhere stays.
+    """
+    owner = segments.event_of(offsets, p4.shape[0])
+    px, py, pz, energy = p4.unbind(-1)
+    weight = torch.hypot(px, py) / p4[:, :3].square().sum(-1).clamp(min=TINY)
+    yy, yz, zz = (segments.sum(weight * product, offsets) for product in (py * py, py * pz, pz * pz))
+    turn = 0.5 * torch.atan2(2 * yz, yy - zz)
+    turn = torch.where(torch.hypot(yz, yy - zz) > TINY, turn, 0.0)
+    cos, sin = torch.cos(turn)[owner], torch.sin(turn)[owner]
+    y, z = cos * py + sin * pz, cos * pz - sin * py
+    pt = torch.hypot(px, y)
+    y, z = (one * torch.where(segments.sum(pt * torch.sign(one), offsets) < 0, -1.0, 1.0)[owner] for one in (y, z))
+    return torch.stack([px, y, z, energy], dim=-1)
+
+
 def standard(p4: Tensor, offsets: Tensor, *, mass: float = 0.25, energy: float = 1.0) -> Tensor:
     """All jets with one mass and energy (GeV) and one orientation, after Roy and Vijay (arXiv 1903.02032).
 

@@ -1,10 +1,11 @@
 """A jet as a weighted set: directions about its axis, each with its share of the momentum, in the frame of choice.
 
-``as_set(cloud, "jet")`` for the jet as it is, ``"standard"`` for jets made alike in mass, energy and orientation.
+``as_set(cloud, "jet")`` for the jet as it is, ``"upright"`` turned, ``"standard"`` made alike in mass, energy and orientation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,12 +13,17 @@ from torch import Tensor
 
 from pcloud import segments
 from pcloud.cloud import PointCloud
-from pcloud.jets.frames import standard
+from pcloud.jets.frames import centred, standard, upright
 from pcloud.jets.kinematics import FEATURES, constituent_features, jet_axis
 from pcloud.jets.momenta import COLUMNS, momenta, transverse
 
-FRAMES = ("jet", "standard")
 STANDARD = ("log_pt", "log_e", "log_pt_rel", "log_e_rel", "dr", "deta", "dphi")
+Moved = Callable[[Tensor, Tensor], Tensor]
+FRAMES: dict[str, Moved | None] = {
+    "jet": None,
+    "upright": lambda p4, offsets: upright(centred(p4, offsets), offsets),
+    "standard": standard,
+}
 
 
 @dataclass(frozen=True)
@@ -33,23 +39,39 @@ def as_set(cloud: PointCloud, frame: str = "jet") -> tuple[PointCloud, WeightedS
     """The cloud as seen in ``frame``, and its set. Needs the point columns px, py, pz, energy (GeV).
 
     jet       pos, deta and dphi about the axis, as it came
+    upright   the jet along the x axis, turned so that its constituents spread most in dphi, and mirrored (``frames.upright``);
+              its mass and pT stay
     standard  jets of one mass, energy and orientation (``frames.standard``): what is left depends on neither the jet's mass nor
-              its pT; pos and feat, which must be the seven of ``kinematics.FEATURES`` in the order of ``STANDARD``, are made anew
+              its pT
+    In the last two pos and feat, which must be the seven of ``kinematics.FEATURES`` in the order of ``STANDARD``, are made anew.
     """
-    p4 = momenta(cloud, "an autoencoder of sets")
-    if frame == "standard":
+    p4, move = momenta(cloud, "an autoencoder of sets"), FRAMES[frame]
+    if move is not None:
         if cloud.feat.shape[1] != len(STANDARD):
             came = cloud.feat.shape[1]
-            raise ValueError(f"feat has {came} columns; in the standard frame these are made: {', '.join(STANDARD)}")
-        moved = standard(p4.double(), cloud.offsets)
-        axis = jet_axis(moved, cloud.offsets)
-        axis[:, 1:3] = 0.0  # along x: what is left across is rounding, whose sign would mirror jets at random
-        columns = constituent_features(moved, cloud.offsets, axis)
-        made = {name: column.to(cloud.pos.dtype) for name, column in columns.items()}
-        point = dict(zip(COLUMNS, moved.to(p4.dtype).unbind(1), strict=True))
-        pos, feat = (torch.stack([made[name] for name in names], 1) for names in (FEATURES[:2], STANDARD))
-        cloud, p4 = replace(cloud, pos=pos, feat=feat, point=cloud.point | point), moved
+            raise ValueError(f"feat has {came} columns; in the {frame} frame these are made: {', '.join(STANDARD)}")
+        cloud = _seen(cloud, move(p4.double(), cloud.offsets))
+        p4 = momenta(cloud, "an autoencoder of sets")
     pt = transverse(p4)
     whole = segments.sum(pt, cloud.offsets)[cloud.event_of_point]
     share = (pt / torch.where(whole > 0, whole, 1.0)).to(cloud.pos.dtype)
     return cloud, WeightedSet(cloud.pos, share, cloud.offsets)
+
+
+def as_cloud(made: WeightedSet, pt: Tensor) -> PointCloud:
+    """The way back: a cloud of massless constituents, as jets of ``pt`` [events] (GeV) look in every frame but "jet"; gradients
+    reach pos and share."""
+    mine = made.share * pt[segments.event_of(made.offsets, len(made.share))]
+    eta, phi = made.pos.unbind(1)
+    p4 = torch.stack([mine * phi.cos(), mine * phi.sin(), mine * eta.sinh(), mine * eta.cosh()], 1)
+    return _seen(PointCloud(made.pos, p4, made.offsets), p4)
+
+
+def _seen(cloud: PointCloud, p4: Tensor) -> PointCloud:
+    """With pos, feat and four-vectors of p4 [points, 4] (GeV), jets along the x axis."""
+    axis = jet_axis(p4, cloud.offsets)
+    axis = torch.cat([axis[:, :1], 0 * axis[:, 1:3], axis[:, 3:]], 1)  # what is left across is rounding, of random sign
+    made = {name: column.to(cloud.pos.dtype) for name, column in constituent_features(p4, cloud.offsets, axis).items()}
+    pos, feat = (torch.stack([made[name] for name in names], 1) for names in (FEATURES[:2], STANDARD))
+    point = dict(zip(COLUMNS, p4.to(cloud.pos.dtype).unbind(1), strict=True))
+    return replace(cloud, pos=pos, feat=feat, point=cloud.point | point)

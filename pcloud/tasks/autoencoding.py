@@ -21,6 +21,7 @@ from pcloud.losses.sets import SET_LOSSES
 from pcloud.metrics.reconstruction import summary
 from pcloud.neighbors import knn
 from pcloud.nn import DenseDecoder, SetDecoder
+from pcloud.tasks.invented import contrast as contrast_of
 from pcloud.tasks.protocol import Rows
 
 RADIUS = 0.8  # rad: the unit of directions in losses
@@ -46,6 +47,8 @@ class Autoencoding(nn.Module):
     decoder   "queries" or "dense", of ``slots`` points at most and ``channels`` wide
     frame     "jet", or "standard": seen so that neither mass nor pT of the jet is left (``jets.sets``)
     beta      above 0: variational (Kingma and Welling, arXiv 1312.6114), weight of the divergence from a unit normal
+    contrast  above 0: normalised, weight of the error of sets that the model itself makes up, see ``tasks.invented``; in a
+              frame other than "jet"; best begun from the weights of a run without (``pcloud train --from``)
     count     weight of the squared error of the logarithm of the number of points
     known, neighbors   latents of so many training jets, the last seen, are kept; ``score_latent`` is the mean distance to so many
               nearest of them
@@ -65,8 +68,9 @@ class Autoencoding(nn.Module):
         decoder: Literal["queries", "dense"] = "queries",
         slots: int = 64,
         channels: int = 64,
-        frame: Literal["jet", "standard"] = "jet",
+        frame: Literal["jet", "upright", "standard"] = "jet",
         beta: float = 0.0,
+        contrast: float = 0.0,
         count: float = 0.01,
         known: int = 4096,
         neighbors: int = 5,
@@ -79,6 +83,9 @@ class Autoencoding(nn.Module):
             raise ValueError(f"task autoencoding needs an encoder with features of events; {kind} has none: use pfn")
         if latent < 1 or known < neighbors or neighbors < 1:
             raise ValueError(f"latent = {latent}, known = {known}, neighbors = {neighbors} came; 1 or more, known the largest")
+        if contrast > 0 and frame == "jet":
+            raise ValueError("contrast above 0 came with frame jet, in which what is made up has no features; take upright")
+        self.contrast = contrast
         self.encoder, self.loss_name, self.options, self.frame = encoder, loss, loss_options or {}, frame
         self.beta, self.count, self.neighbors = beta, count, neighbors
         self.squeeze = nn.Linear(encoder.event_channels, 2 * latent if beta > 0 else latent)
@@ -89,15 +96,19 @@ class Autoencoding(nn.Module):
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
 
     def forward(self, cloud: PointCloud) -> Rebuilt:
-        cloud, given = as_set(cloud, self.frame)
+        output = self.rebuild(*as_set(cloud, self.frame))
+        if self.training:
+            self._remember(output.latent.detach())
+        return output
+
+    def rebuild(self, cloud: PointCloud, given: WeightedSet) -> Rebuilt:
+        """What comes back of these sets, ``cloud`` being what the encoder sees of them."""
         events = self.encoder(cloud).events
         assert events is not None
         z, spread = self.squeeze(events), None
         if self.beta > 0:
             z, spread = z.chunk(2, dim=1)
         said = z + torch.randn_like(z) * (spread / 2).exp() if spread is not None and self.training else z
-        if self.training:
-            self._remember(z.detach())
         made, log_count = self.decode(said)
         return Rebuilt(given, made, z, spread, log_count)
 
@@ -118,7 +129,11 @@ class Autoencoding(nn.Module):
             spread = output.spread
             terms["divergence"] = self.beta * 0.5 * (spread.exp() + output.latent.square() - 1 - spread).sum(1)
         weight = cloud.event_truth.get("weight", torch.ones_like(asked))
-        return {name: (weight * term).sum() / weight.abs().sum().clamp(min=1e-9) for name, term in terms.items()}
+        mean = {name: (weight * term).sum() / weight.abs().sum().clamp(min=1e-9) for name, term in terms.items()}
+        if self.contrast > 0 and self.training and cloud.points:
+            typical = mean[self.loss_name].detach().clamp(min=1e-9)
+            mean["contrast"] = self.contrast * contrast_of(self, output, cloud, typical)
+        return mean
 
     def distance(self, output: Rebuilt) -> Tensor:
         """The set loss of each event [events]."""

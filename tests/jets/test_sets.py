@@ -11,7 +11,8 @@ from clouds import jets
 from pcloud import segments
 from pcloud.cloud import PointCloud, collate
 from pcloud.jets.frames import boost
-from pcloud.jets.sets import as_set
+from pcloud.jets.momenta import momenta
+from pcloud.jets.sets import as_cloud, as_set
 
 
 def with_momenta(cloud: PointCloud, p4: torch.Tensor) -> PointCloud:
@@ -42,6 +43,41 @@ def test_in_the_standard_frame_scale_boost_and_turn_are_gone() -> None:
         torch.testing.assert_close(moved[1].share, plain[1].share, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(moved[1].pos, plain[1].pos, atol=1e-4, rtol=1e-3)
         torch.testing.assert_close(moved[0].feat, plain[0].feat, atol=1e-3, rtol=1e-3)
+
+
+def test_upright_keeps_the_mass_and_forgets_turn_and_mirror() -> None:
+    """Turned about the beam, boosted along it and mirrored, it is the same set; wide along phi, the heavier half positive."""
+    cloud = jets(6, seed=3)
+    p4 = torch.stack([cloud.point[name].double() for name in ("px", "py", "pz", "energy")], 1)
+    turn = torch.tensor([[0.6, -0.8, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    along = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1.25, 0.75], [0, 0, 0.75, 1.25]], dtype=torch.float64)
+    mirror = torch.tensor([1.0, -1.0, -1.0, 1.0], dtype=torch.float64)
+    seen, plain = as_set(with_momenta(cloud, p4), "upright")
+    for other in (p4 @ turn.T, p4 @ along.T, p4 * mirror):
+        moved = as_set(with_momenta(cloud, other), "upright")[1]
+        torch.testing.assert_close(moved.share, plain.share, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(moved.pos, plain.pos, atol=1e-4, rtol=1e-3)
+    masses = [segments.sum(one, cloud.offsets) for one in (p4, momenta(seen, "a test").double())]
+    before, after = ((one[:, 3].square() - one[:, :3].square().sum(1)).sqrt() for one in masses)
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-2)
+    deta, dphi = (segments.sum(plain.share * one.square(), plain.offsets) for one in plain.pos.unbind(1))
+    assert bool((deta[1::2] < dphi[1::2]).all()), "two prongs lie along phi"
+    sides = segments.sum(plain.share[:, None] * torch.sign(plain.pos), plain.offsets)
+    assert bool((sides >= -1e-6).all())
+
+
+@pytest.mark.parametrize("frame", ["upright", "standard"])
+def test_the_way_back_to_a_cloud(frame: str) -> None:
+    """Of massless constituents, set and pT are all that the frame shows; a jet's gradient comes through."""
+    cloud = collate([jets(3), jets(1, constituents=0), jets(1, constituents=2, seed=1)])
+    seen, given = as_set(cloud, frame)
+    pt = segments.sum(torch.hypot(seen.point["px"], seen.point["py"]), given.offsets)
+    back = as_cloud(given, pt)
+    torch.testing.assert_close(back.pos, seen.pos, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(back.feat, seen.feat, atol=5e-3, rtol=1e-3)
+    share = given.share.clone().requires_grad_()
+    as_cloud(replace(given, share=share), pt).feat.sum().backward()
+    assert bool(torch.isfinite(share.grad).all()) and bool((share.grad != 0).any())
 
 
 def test_one_line_for_what_is_missing() -> None:

@@ -63,6 +63,7 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     **{f"tagging {name}": partial(tagging, name) for name in ENCODERS if encoder(name, 7).event_channels},
     **{f"autoencoding {name}": partial(autoencoding, name) for name in ("pfn", "particlenet-lite")},
     "autoencoding pfn, dense decoder": partial(autoencoding, "pfn", decoder="dense", loss="sliced"),
+    "autoencoding pfn, upright frame": partial(autoencoding, "pfn", frame="upright", loss="sinkhorn"),
     "autoencoding pfn, standard frame": partial(autoencoding, "pfn", frame="standard"),
 }
 
