@@ -1,6 +1,6 @@
 """A score made blind to the mass after training: where it lies among background of the same mass.
 
-``flattened(score, mass, reference_score, reference_mass)`` reads background alone, such as a sideband or simulation, and no label.
+``flattened(score, mass, reference_score, reference_mass)`` reads background alone, a sideband or simulation, and no label.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ def flattened(
     is lower, ties half: [rows], in 0..1.
 
     Of background it is uniform at every mass, but for 1 / sqrt(neighbors) and for a slope of the score within the neighbours, so
-    that a cut on it keeps the same share everywhere. The reference must not be the rows themselves. Quantile maps are the simplest
-    of the decorrelations after training (uBoost's idea, Stevens and Williams, arXiv 1305.7248, without its training).
+    that a cut on it keeps the same share everywhere. The reference must not be the rows themselves. Quantile maps are the
+    simplest of the decorrelations after training (uBoost's idea, Stevens and Williams, arXiv 1305.7248, without its training).
     """
     scores, masses = checked(score=score, mass=mass)
     known, at = checked(reference_score=reference_score, reference_mass=reference_mass)

@@ -10,7 +10,7 @@ from pcloud.anomaly.flattening import flattened
 
 
 def test_by_hand() -> None:
-    """Masses 1 to 6 hold scores 10 to 60. Two neighbours: of mass 3.5 those at 3 and 4; of mass 0 the first two, of 9 the last."""
+    """Masses 1 to 6 hold scores 10 to 60. Two neighbours: of mass 3.5 those at 3 and 4, of 0 the first, of 9 the last."""
     reference = np.arange(10.0, 70, 10), np.arange(1.0, 7)
     came = flattened([35, 40, 5, 60, 70], [3.5, 3.5, 0, 9, 9], *reference, neighbors=2)
     np.testing.assert_allclose(came, [0.5, 0.75, 0, 0.75, 1])
