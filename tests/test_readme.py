@@ -21,6 +21,7 @@ SMALLER = {
     "--events 80": "--events 14",
     "--pileup 6": "--pileup 1",
     "--data.store=jets": "--data.store=jets --train.steps=2 --train.events=32",
+    "--data.store=qcd": "--data.store=qcd --train.steps=2 --train.events=32",
     "--data.store=store": "--data.store=store --train.steps=2 --train.budget=3000 --encoder.channels=8 --encoder.layers=1",
 }
 ANYTHING = {"config", "pretrained", "doors", "plots", "cli"}
@@ -41,7 +42,7 @@ def test_a_reader_can_follow_it(tmp_path: Path, untrained: Path, monkeypatch: py
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     reader = Reader(tmp_path, monkeypatch, skip=("make", "pip"), swap=SMALLER | ({} if "tracks" in shipped() else stand_in))
     reader.follow(README)
-    verbs = {"simulate", "inspect", "predict", "score", "display", "prepare", "train", "evaluate"}
+    verbs = {"simulate", "inspect", "predict", "score", "display", "prepare", "train", "evaluate", "export"}
     assert {one.removeprefix("pcloud ") for one in reader.done} == verbs, "the tour shows every verb"
     assert {"event_id", "hit_id", "track_id"} <= reader.names["tracks"].keys()
     assert len(set(reader.names["tracks"]["hit_id"])) == len(reader.names["tracks"]["track_id"]) > 0

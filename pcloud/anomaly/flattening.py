@@ -1,6 +1,6 @@
 """A score made blind to the mass after training: where it lies among background of the same mass.
 
-``flattened(score, mass, reference_score, reference_mass)`` reads background alone, such as a sideband or simulation, and no label.
+``flattened(score, mass, reference_score, reference_mass)`` reads background alone, such as a sideband.
 """
 
 from __future__ import annotations

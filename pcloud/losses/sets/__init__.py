@@ -1,6 +1,6 @@
 """How far one set of weighted points is from another, event by event: losses for decoders that give sets, and measures of jets.
 
-``SET_LOSSES["sinkhorn"](x, x_offsets, y, y_offsets, x_weight=pt_x, y_weight=pt_y, epsilon=0.0025)`` -> [events]. All take x
+``SET_LOSSES["sinkhorn"](x, x_offsets, y, y_offsets, x_weight=pt_x, y_weight=pt_y, epsilon=0.01)`` -> [events]. All take x
 [points, d], offsets [events + 1] (events may be empty, and differ in size between x and y), weights [points] >= 0, 1 each where
 not given. An event's value depends on its own points alone, and not on their order. A point of weight zero is as good as none.
 Half precision is computed in float32. An event with nothing on one side costs what the loss says; with nothing on both, 0.

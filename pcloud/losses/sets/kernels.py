@@ -62,7 +62,8 @@ def mmd(
 
     def kernel(distance: Tensor) -> Tensor:
         square = distance.square()
-        return torch.stack([torch.exp(-square / (2 * width**2)) for width in widths]).mean(0)
+        each = [torch.exp(square * (-0.5 / width**2)) for width in widths]
+        return torch.stack(each).mean(0) if each[1:] else each[0]
 
     return _discrepancy((x, x_offsets, y, y_offsets, x_weight, y_weight), kernel, empty)
 

@@ -1,6 +1,6 @@
 """Sinkhorn divergence: optimal transport blurred by an entropy, less what each set is away from itself by that blur.
 
-``sinkhorn(x, x_offsets, y, y_offsets, epsilon=0.0025)``. On the CPU float32 goes to compiled loops (``softmin``), all else
+``sinkhorn(x, x_offsets, y, y_offsets, epsilon=0.01)``. On the CPU float32 goes to compiled loops (``softmin``), all else
 through padded blocks in torch, which the compiled loops are tested against.
 """
 
@@ -17,6 +17,8 @@ from pcloud.losses.sets.known import known
 from pcloud.losses.sets.sides import Block, Side, blocks, gathered, settled, sides
 from pcloud.losses.sets.spread import spread
 
+PUSH = 1.5  # 1 is none; near 2 the steps swing
+ALONE = 24  # steps that a set and itself get at most: each at least halves what is left
 CELLS = {"cpu": 2**17, "cuda": 2**24}  # pairs of points looked at together
 
 
@@ -28,10 +30,10 @@ def sinkhorn(
     *,
     x_weight: Tensor | None = None,
     y_weight: Tensor | None = None,
-    epsilon: float = 0.0025,
+    epsilon: float = 0.01,
     power: int = 2,
-    scaling: float | None = 0.5,
-    iterations: int = 5,
+    scaling: float | None = 0.7,
+    iterations: int = 20,
     empty: float = 1.0,
 ) -> Tensor:
     """OT(a, b) - OT(a, a) / 2 - OT(b, b) / 2, OT(a, b) = min_P <P, C> + epsilon KL(P | a b^T): [events], in x's unit^power.
@@ -40,20 +42,22 @@ def sinkhorn(
     C; blur = epsilon^(1/power) is the distance below which it sees no detail. ``empty``: what an event costs where one set has
     no weight (a constant, without gradient); 0 where neither has.
 
-    Solver: symmetric updates in the log domain, f <- (f + softmin) / 2, of all three problems. ``scaling`` s: epsilon first falls
-    from the event's diameter^power by s^power a step, as in geomloss (its schedule, with iterations = 1); then ``iterations``
-    at epsilon itself. Without scaling there are those alone. The schedule is the event's own: others don't change it.
+    Solver, in the log domain, both sets alike: epsilon falls from the event's diameter^power by ``scaling``^power a step, at each
+    f <- (f + softmin) / 2, as in geomloss; then ``iterations`` at epsilon itself with momentum, f_k+1 = f_k-1 + 1.5 (softmin -
+    f_k-1), which takes about a tenth of the plain ones. Without scaling it begins at epsilon. iterations = 0 is geomloss's
+    SamplesLoss to the last step, and often far from converged. The schedule is the event's own: others don't change it.
 
-    Cost: N^2 a step, (ln(diameter / blur) / ln(1/s) + iterations) steps; memory N^2 of a thread's event, or of a block.
+    Cost: N^2 a step, ln(diameter / blur) / ln(1/scaling) + iterations steps; memory N^2 of a thread's event, or of a block.
     Gradient: that of the optimum with plans held (the envelope theorem), nothing goes back through the steps: exact once they
-    have converged. Bias: none at equal sets; elsewhere between OT (epsilon -> 0) and half the energy distance for power 1, or
-    half the squared distance of means for power 2 (epsilon -> inf).
-    Source: Feydy et al., arXiv 1810.08278; Cuturi 2013; the updates: Feydy's thesis (2020), section 3.3.
+    have converged. In float32 a plan is good to 1e-7 diameter^power / epsilon. Bias: none at equal sets; elsewhere between OT
+    (epsilon -> 0) and half the energy distance (power 1) or half the squared distance of means (power 2; epsilon -> inf).
+    Source: Feydy et al., arXiv 1810.08278; Cuturi 2013; updates: Feydy's thesis (2020), section 3.3; momentum: Thibault et al.,
+    arXiv 1711.01851, here for symmetric updates.
     """
-    if power not in (1, 2) or not 0 < epsilon < math.inf or iterations < 1 or (scaling is not None and not 0 < scaling < 1):
+    if power not in (1, 2) or not 0 < epsilon < math.inf or iterations < 0 or (scaling is not None and not 0 < scaling < 1):
         raise ValueError(
             f"power = {power}, epsilon = {epsilon}, scaling = {scaling}, iterations = {iterations} came; power 1 or 2, "
-            "epsilon > 0, scaling None or between 0 and 1, at least 1 iteration were expected"
+            "epsilon > 0, scaling None or between 0 and 1, iterations >= 0 were expected"
         )
     left, right = sides(x, x_offsets, y, y_offsets, x_weight, y_weight)
     one, two = left.normalised(), right.normalised()
@@ -64,7 +68,7 @@ def sinkhorn(
         event, parts = [], []
         for block in blocks(one, two, CELLS["cpu" if one.weight.device.type == "cpu" else "cuda"]):
             with torch.autocast(block.x.device.type, enabled=False):
-                parts.append(_divergence(block, _schedule(block, epsilon, power, step, iterations), power))
+                parts.append(_divergence(block, _schedule(block, epsilon, power, step), power, iterations))
             event.append(block.event)
         value = gathered(event, parts, one.weight, len(x_offsets) - 1)
     return settled(value, one, two, empty)
@@ -79,13 +83,13 @@ def _compiled(x: Side, y: Side, epsilon: float, power: int, step: float, iterati
     )
     events = len(x.offsets) - 1
     out = (np.zeros(events, np.float32), *(np.zeros_like(side[part]) for part in (0, 1) for side in (one, two)))
-    how = (np.float64(epsilon), power, step, iterations)
+    how = (np.float64(epsilon), power, step, iterations, PUSH, ALONE)
     spread(lambda first, last: softmin.divergence(first, last, one, two, how, out), events)
     value, gx, gy, ga, gb = (torch.from_numpy(part) for part in out)
     return known(value, x, y, (gx, gy, ga, gb))
 
 
-def _schedule(block: Block, epsilon: float, power: int, step: float, iterations: int) -> tuple[Tensor, Tensor]:
+def _schedule(block: Block, epsilon: float, power: int, step: float) -> tuple[Tensor, Tensor]:
     """Epsilons [steps, events], and which steps are an event's own: events that need fewer start later."""
     lone = (block.a == 0, block.b == 0)
     both = torch.cat([block.x, block.y], 1).detach()
@@ -97,14 +101,14 @@ def _schedule(block: Block, epsilon: float, power: int, step: float, iterations:
         start, end = (math.log(one) if one > 0 else -math.inf), math.log(epsilon) / power
         levels = math.ceil((end - start) / step) if step and start > end else 0
         fall = [one**power] * bool(levels) + [math.exp(power * (start + level * step)) for level in range(levels)]
-        falls.append(fall + [epsilon] * iterations)
+        falls.append([*fall, epsilon])
     longest = max(map(len, falls))
     padded = np.array([[fall[0]] * (longest - len(fall)) + fall for fall in falls])
     own = np.array([[False] * (longest - len(fall)) + [True] * len(fall) for fall in falls])
     return torch.from_numpy(padded.T).to(block.x), torch.from_numpy(own.T).to(block.x.device)
 
 
-def _divergence(block: Block, schedule: tuple[Tensor, Tensor], power: int) -> Tensor:
+def _divergence(block: Block, schedule: tuple[Tensor, Tensor], power: int, iterations: int) -> Tensor:
     """sum a (f_xy - f_xx) + sum b (g_xy - g_yy), [events]; f, g: softmins by held potentials, as the envelope theorem allows."""
     a, b = block.a, block.b
     log_a, log_b = a.detach().log(), b.detach().log()
@@ -123,6 +127,16 @@ def _divergence(block: Block, schedule: tuple[Tensor, Tensor], power: int) -> Te
             f_x = f_x + half * (_softmin(epsilon, within_x, log_a + f_x / epsilon) - f_x)
             g_y = g_y + half * (_softmin(epsilon, within_y, log_b + g_y / epsilon) - g_y)
             f, g = f + half * (f_new - f), g + half * (g_new - g)
+        f_old, g_old = f, g
+        for turn in range(iterations):
+            f_new, g_new = _softmin(epsilon, cross, log_b + g / epsilon), _softmin(epsilon, back, log_a + f / epsilon)
+            if turn in (0, iterations - 1):  # what f + g is too much by changes sign under the push, and vanishes here
+                f, f_old, g, g_old = (f + f_new) / 2, f, (g + g_new) / 2, g
+            else:
+                f, f_old, g, g_old = f_old + PUSH * (f_new - f_old), f, g_old + PUSH * (g_new - g_old), g
+        for _ in range(min(iterations, ALONE)):
+            f_x = (f_x + _softmin(epsilon, within_x, log_a + f_x / epsilon)) / 2
+            g_y = (g_y + _softmin(epsilon, within_y, log_b + g_y / epsilon)) / 2
     f_last = _softmin(epsilon, _cost(block.x, fixed[1], power), log_b + g / epsilon)
     g_last = _softmin(epsilon, _cost(block.y, fixed[0], power), log_a + f / epsilon)
     f_x = _softmin(epsilon, _cost(block.x, fixed[0], power), log_a + f_x / epsilon)

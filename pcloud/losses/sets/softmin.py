@@ -17,6 +17,7 @@ from pcloud.neighbors.lanes import compiled
 
 LOOSE = {"reassoc", "contract", "nsz"}  # sums may be taken in any order; NaN and inf stay what they are
 FAR = np.float32(126)  # 2^126 and 2^-126 are the ends of normal float32
+HALF = np.float32(0.5)
 EDGE = np.float32(2.0**100)  # a sum beyond it, or below its inverse, is taken again with its largest term taken out
 
 
@@ -45,10 +46,11 @@ def _exp2(z: Any) -> Any:
 @compiled()
 def divergence(first: int, last: int, x: Any, y: Any, how: Any, out: Any) -> None:
     """Events ``first`` to ``last``: value and its derivatives by points and by (normalised) weights, into ``out`` = (value
-    [events], gx, gy, ga, gb), all float32. x, y: (points, weight, offsets); how: (epsilon, power, ln(scaling) or 0, iterations).
+    [events], gx, gy, ga, gb), all float32. x, y: (points, weight, offsets); how: (epsilon, power, ln(scaling) or 0, iterations,
+    their push, how many of them a set and itself get).
     """
     value, gx, gy, ga, gb = out
-    epsilon, power, step, iterations = how
+    epsilon, power, step, iterations, push, alone = how
     for event in range(first, last):
         one, two = slice(x[2][event], x[2][event + 1]), slice(y[2][event], y[2][event + 1])
         p, a, q, b = x[0][one], x[1][one], y[0][two], y[1][two]
@@ -61,18 +63,33 @@ def divergence(first: int, last: int, x: Any, y: Any, how: Any, out: Any) -> Non
             levels = int(np.ceil((end - np.log(diameter)) / step))
         now = np.float32(diameter**power if levels else epsilon)
         f, g, f_p, g_q = np.zeros_like(a), np.zeros_like(b), np.zeros_like(a), np.zeros_like(b)
-        sums = np.empty_like(a), np.empty_like(b)
-        _both(cross, f, g, a, b, now, np.float32(1), sums)
-        _alone(within_p, f_p, a, now, np.float32(1), sums[0])
-        _alone(within_q, g_q, b, now, np.float32(1), sums[1])
-        for turn in range((levels + 1 if levels else 0) + iterations):
+        soft = np.empty_like(a), np.empty_like(b)
+        _both(cross, f, g, a, b, now, soft)
+        f[:], g[:] = soft
+        f_p[:], g_q[:] = _alone(within_p, f_p, a, now, soft[0]), _alone(within_q, g_q, b, now, soft[1])
+        for turn in range(levels + 2 if levels else 1):
             if turn > levels or levels == 0:
                 now = np.float32(epsilon)
             elif turn > 0:
                 now = np.float32(np.exp(power * (np.log(diameter) + (turn - 1) * step)))
-            _both(cross, f, g, a, b, now, np.float32(0.5), sums)
-            _alone(within_p, f_p, a, now, np.float32(0.5), sums[0])
-            _alone(within_q, g_q, b, now, np.float32(0.5), sums[1])
+            _both(cross, f, g, a, b, now, soft)
+            _mix(f, soft[0], HALF)
+            _mix(g, soft[1], HALF)
+            _mix(f_p, _alone(within_p, f_p, a, now, soft[0]), HALF)
+            _mix(g_q, _alone(within_q, g_q, b, now, soft[1]), HALF)
+        f_old, g_old = f.copy(), g.copy()
+        for turn in range(iterations):
+            _both(cross, f, g, a, b, now, soft)
+            plain = turn == 0 or turn == iterations - 1
+            if plain:
+                f_old[:], g_old[:] = f, g
+            share = HALF if plain else np.float32(push)
+            _mix(f_old, soft[0], share)
+            _mix(g_old, soft[1], share)
+            f, f_old, g, g_old = f_old, f, g_old, g
+        for _ in range(min(iterations, alone)):
+            _mix(f_p, _alone(within_p, f_p, a, now, soft[0]), HALF)
+            _mix(g_q, _alone(within_q, g_q, b, now, soft[1]), HALF)
         total = _settle(cross, (p, a, q, b), f, g, now, power, gx[one], ga[one], np.float32(1))
         total += _settle(np.ascontiguousarray(cross.T), (q, b, p, a), g, f, now, power, gy[two], gb[two], np.float32(1))
         total += _settle(within_p, (p, a, p, a), f_p, f_p, now, power, gx[one], ga[one], np.float32(-1))
@@ -110,11 +127,11 @@ def _diameter(x: Any, a: Any, y: Any, b: Any) -> Any:
 
 
 @compiled(fastmath=LOOSE)
-def _both(cost: Any, f: Any, g: Any, a: Any, b: Any, epsilon: Any, share: Any, sums: Any) -> None:
-    """f += share (softmin of g - f), and g likewise from the f of before: with P = exp((f + g - C) / epsilon) the softmins are
-    f - epsilon log(P b) and g - epsilon log(P^T a), one exponential for both. Sums near the ends of float32 are taken again."""
+def _both(cost: Any, f: Any, g: Any, a: Any, b: Any, epsilon: Any, soft: Any) -> None:
+    """The softmins of g and of f: with P = exp((f + g - C) / epsilon) they are f - epsilon log(P b) and g - epsilon log(P^T a):
+    one exponential does for both. Sums near the ends of float32 are taken again."""
     n, m = cost.shape
-    rows, columns = sums
+    rows, columns = soft
     inverse = np.float32(1.4426950408889634 / epsilon)
     columns[:] = 0
     for i in range(n):
@@ -130,27 +147,28 @@ def _both(cost: Any, f: Any, g: Any, a: Any, b: Any, epsilon: Any, share: Any, s
     for j in range(m):
         good = np.float32(1) / EDGE < columns[j] < EDGE
         columns[j] = g[j] - epsilon * np.log(columns[j]) if good else _exactly(cost[:, j], f, a, epsilon)
-    for i in range(n):
-        f[i] += share * (rows[i] - f[i])
-    for j in range(m):
-        g[j] += share * (columns[j] - g[j])
 
 
 @compiled(fastmath=LOOSE)
-def _alone(cost: Any, f: Any, a: Any, epsilon: Any, share: Any, rows: Any) -> None:
+def _alone(cost: Any, f: Any, a: Any, epsilon: Any, rows: Any) -> Any:
     """The same of a set and itself, where P is symmetric and g is f."""
-    n = len(f)
     inverse = np.float32(1.4426950408889634 / epsilon)
-    for i in range(n):
+    for i in range(len(f)):
         total, f_i = np.float32(0), f[i]
-        for j in range(n):
+        for j in range(len(f)):
             total += _exp2((f_i + f[j] - cost[i, j]) * inverse) * a[j]
         rows[i] = total
-    for i in range(n):
+    for i in range(len(f)):
         good = np.float32(1) / EDGE < rows[i] < EDGE
         rows[i] = f[i] - epsilon * np.log(rows[i]) if good else _exactly(cost[i], f, a, epsilon)
-    for i in range(n):
-        f[i] += share * (rows[i] - f[i])
+    return rows
+
+
+@compiled()
+def _mix(f: Any, soft: Any, share: Any) -> None:
+    """f += share (soft - f)."""
+    for i in range(len(f)):
+        f[i] += share * (soft[i] - f[i])
 
 
 @compiled()
