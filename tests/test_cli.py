@@ -233,7 +233,7 @@ def test_every_shipped_configuration_builds_and_takes_a_step(
 ) -> None:
     lines = [line for line in file.read_text().splitlines() if line.strip()]
     assert len(lines) < 40, "a configuration is short"
-    small = [f"data.store={jets_store if file.stem.startswith('tagging') else store}", "train.events=20"]
+    small = [f"data.store={jets_store if file.stem.startswith(('tagging', 'anomaly')) else store}", "train.events=20"]
     small += ["data.validation=0.5", "data.split_seed=1", "train.steps=1", "train.device=cpu"]
     assert load(cli.train(file, run=tmp_path / "run", overrides=small)).card.training.steps == 1
 

@@ -10,10 +10,16 @@ from pcloud.anomaly.flattening import flattened
 
 
 def test_by_hand() -> None:
-    """Masses 1 to 6 hold scores 10 to 60. Two neighbours: of mass 3.5 those at 3 and 4, of 0 the first, of 9 the last."""
-    reference = np.arange(10.0, 70, 10), np.arange(1.0, 7)
-    came = flattened([35, 40, 5, 60, 70], [3.5, 3.5, 0, 9, 9], *reference, neighbors=2)
-    np.testing.assert_allclose(came, [0.5, 0.75, 0, 0.75, 1])
+    """Scores 0, 4, 4, 0 at masses 1, 2, 3, 4 have no slope; at 1, 2 alone one of 4: moved to mass 2 both are 4, to 0 both -4."""
+    reference = np.array([0.0, 4, 4, 0]), np.arange(1.0, 5)
+    np.testing.assert_allclose(flattened([1, 4, 5, -1], [2.5] * 4, *reference, neighbors=4), [0.5, 0.75, 1, 0])
+    np.testing.assert_allclose(flattened([3, 5, -5, -3], [1.9, 1.9, 0, 0], *reference, neighbors=2), [0, 1, 0, 1])
+
+
+def test_the_mass_itself_says_nothing_any_more() -> None:
+    """Also where few events of the reference lie, and beyond the last of them."""
+    mass = np.random.default_rng(1).exponential(50, 1000)
+    np.testing.assert_allclose(flattened([5.0, 80, 300, 900], [5.0, 80, 300, 900], mass, mass), 0.5)
 
 
 def test_a_score_that_is_the_mass_with_noise_becomes_blind_to_it() -> None:

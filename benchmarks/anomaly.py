@@ -1,0 +1,299 @@
+"""Do set autoencoders find tops among QCD jets and QCD jets among tops, better than images and the plain cut on the mass?
+
+``python -m benchmarks.anomaly --background QCD --signal TOP --test BOTH --runs FOLDER`` goes from three stores to the table; runs
+and scores that are in FOLDER already are taken as they are. ``--losses``: one model, one set of jets, every set loss.
+``--contamination``: signal among the training jets. ``--record`` keeps the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.anomaly_plot import draw
+from benchmarks.anomaly_stores import contaminated, unlabelled
+from benchmarks.record import Figure, record
+from pcloud.anomaly.distance_correlation import dcor2
+from pcloud.anomaly.flattening import flattened
+from pcloud.anomaly.latent import suggest_latent
+from pcloud.cli import train
+from pcloud.cli.tagger_report import read_scores, write_scores
+from pcloud.cloud import PointCloud
+from pcloud.data.dataset import Events
+from pcloud.data.store import Store
+from pcloud.losses.sets import SET_LOSSES
+from pcloud.metrics.anomaly import search_figures
+from pcloud.metrics.contamination import contamination
+from pcloud.pretrained import load
+from pcloud.tasks import Rows, concatenate
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+PICTURE = Path(__file__).parent.parent / "docs" / "anomaly-losses.png"
+SET = ["task.frame=upright", "task.decoder=dense", "task.channels=128", "task.loss=sinkhorn", "encoder.phi=[64,64,64]"]
+SET += ["encoder.f=[64]", "train.events=256", "train.rate=3e-3", "train.validate_every=1000", "train.checkpoint_every=1000"]
+DIMS, SCAN_STEPS = (2, 4, 8, 16, 32), 150
+STEPS, LOSS_STEPS, CONTAMINATION_STEPS = 400, 200, 200
+# name: configuration, overrides, and the run that its weights begin from. A name with -top is trained on tops.
+MODELS: dict[str, tuple[str, list[str], str | None]] = {
+    "set": ("anomaly-jets", [*SET, f"train.steps={STEPS}"], None),
+    "set-standard": ("anomaly-jets", [*SET, f"train.steps={STEPS}", "task.frame=standard"], None),
+    "set-normalised": ("anomaly-jets", [*SET, "train.steps=120", "train.rate=1e-3", "task.contrast=0.3"], "set"),
+    "pca": ("anomaly-jets-pca", [], None),
+    "dense": ("anomaly-jets-dense", [], None),
+    "conv": ("anomaly-jets-conv", ["train.steps=150"], None),
+}
+WORDS = {
+    "set": "set autoencoder", "set-standard": "set autoencoder, standard frame", "set-normalised": "set autoencoder, normalised",
+    "pca": "PCA of images", "dense": "dense, images", "conv": "convolutional, images", "mass": "mass cut",
+}  # fmt: skip
+SCORES = {"score": "error", "score_latent": "latent density"}
+BATCH = 500
+COMMAND = "python -m benchmarks.anomaly --background QCD --signal TOP --test BOTH --runs FOLDER --record"
+EMD_JETS = 2000
+
+
+def say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+def run(folder: Path, name: str, store: Path, overrides: Sequence[str], *, config: str, start: Path | None = None) -> Path:
+    """The run folder of this name, trained if its model is not there yet."""
+    out = folder / name
+    if not (out / "model.json").is_file():
+        say(f"training {name}")
+        train(CONFIGS / f"{config}.yaml", run=out, overrides=[f"data.store={store}", *overrides], start=start)
+    return out
+
+
+def scored(out: Path, test: Path) -> Rows:
+    """What the model of a run folder says of the test jets: kept in RUN-test, where ``pcloud evaluate --out`` puts it too."""
+    kept = out.with_name(f"{out.name}-test")
+    try:
+        return read_scores(kept)
+    except FileNotFoundError:
+        say(f"scoring {out.name}")
+    kept.mkdir(exist_ok=True)
+    model = load(out, "cpu")
+    rows = concatenate([model(cloud) for cloud in batches(test, out)])
+    write_scores(kept, rows)
+    return rows
+
+
+def batches(store: Path, out: Path, places: Sequence[int] | None = None) -> Any:
+    """Clouds of BATCH jets of a store, with the columns that the model of a run folder reads."""
+    source = Store.open(store)
+    chosen = list(range(len(source))) if places is None else list(places)
+    momenta = ("px", "py", "pz", "energy")
+    events = Events(source, load(out, "cpu").inputs, chosen, point=momenta)
+    for first in range(0, len(chosen), BATCH):
+        (cloud,) = events.__getitems__(range(first, min(first + BATCH, len(chosen))))
+        yield cloud
+
+
+def choose(folder: Path, background: Path) -> int:
+    """The size of the latent by validation loss on background alone; the reason is written down before any signal is read."""
+    losses = []
+    for dim in DIMS:
+        overrides = [*SET, f"train.steps={SCAN_STEPS}", f"task.latent={dim}"]
+        out = run(folder, f"latent-{dim}", background, overrides, config="anomaly-jets")
+        losses.append(json.loads((out / "model.json").read_text())["figures"]["val/score"])
+    found = suggest_latent(dims=DIMS, losses=losses)
+    note = {"latent": found.as_dict(), "loss": SET, "steps": STEPS, "signal": "none was read"}
+    (folder / "choice.json").write_text(json.dumps(note, indent=1) + "\n")
+    return found.dim
+
+
+def judged(score: np.ndarray, rows: Rows, signal: np.ndarray) -> dict[str, Any]:
+    """AUC, e10, e100 with bands, and dCor^2 with the mass of the background: of the score and, where the masses of half the
+    signal or more are among the background's, of what flattening leaves of it; every second background jet is its reference, the
+    figures are of the others."""
+    mass = np.asarray(rows["jet_mass"], np.float64)
+    found: dict[str, Any] = {name: one.as_dict() for name, one in search_figures(score, signal).items()}
+    found["dcor2"] = dcor2(score[~signal], mass[~signal])
+    low, high = np.quantile(mass[~signal], (0.01, 0.99))
+    if np.mean((mass[signal] > low) & (mass[signal] < high)) < 0.5:
+        return found
+    reference = np.zeros(len(signal), bool)
+    reference[np.flatnonzero(~signal)[::2]] = True
+    rest = ~reference
+    tame, size = (
+        np.sign(score) * np.log(np.abs(score).clip(1e-12)),
+        np.log(mass.clip(1.0)),
+    )  # errors and distances have long tails
+    flat = flattened(tame[rest], size[rest], tame[reference], size[reference])
+    found["flat"] = {name: one.as_dict() for name, one in search_figures(flat, signal[rest]).items()}
+    left = flat[~signal[rest]]
+    found["flat"]["dcor2"] = dcor2(left, mass[rest][~signal[rest]]) if np.ptp(left) else 0.0
+    return found
+
+
+def table(folder: Path, stores: dict[str, Path], test: Path, latent: int) -> dict[str, Any]:
+    """Direction -> model and score -> ``judged``."""
+    found: dict[str, Any] = {}
+    for direction, tail in (("tops among QCD", ""), ("QCD among tops", "-top")):
+        made: dict[str, Any] = {}
+        for name, (config, overrides, start) in MODELS.items():
+            more = [f"task.latent={latent}"] if name.startswith("set") else []
+            begin = folder / f"{start}{tail}" if start else None
+            out = run(folder, name + tail, stores[tail], [*overrides, *more], config=config, start=begin)
+            rows = scored(out, test)
+            signal = (rows["label"] == 0) if tail else (rows["label"] != 0)
+            for score, words in SCORES.items():
+                if score in rows:
+                    made[f"{WORDS[name]}: {words}"] = judged(np.asarray(rows[score], np.float64), rows, signal)
+        sign = -1.0 if tail else 1.0
+        made[WORDS["mass"]] = judged(sign * np.asarray(rows["jet_mass"], np.float64), rows, signal)
+        found[direction] = made
+    return found
+
+
+def fidelity(out: Path, store: Path) -> dict[str, float]:
+    """Of validation jets: the mean exact energy mover's distance (R = 0.8, shares of the pT) of what comes back, the error of the
+    count; and the seconds of a training step."""
+    held = json.loads((out / "split.json").read_text())["validation"][:EMD_JETS]
+    source = Store.open(store)
+    places = np.flatnonzero(np.isin(source.event_ids, held)).tolist()
+    model, far, off = load(out, "cpu"), [], []
+    with torch.no_grad():
+        for cloud in batches(store, out, places):
+            rebuilt = model.task(_blind(cloud))
+            given, made = rebuilt.given, rebuilt.made
+            weights = {"x_weight": made.share, "y_weight": given.share}
+            far.append(SET_LOSSES["emd"](made.pos, made.offsets, given.pos, given.offsets, **weights, R=0.8))
+            count = torch.diff(made.offsets) / torch.diff(given.offsets).clamp(min=1)
+            off.append((count - 1).abs())
+    seconds = np.genfromtxt(out / "metrics.csv", delimiter=",", names=True)["seconds"]
+    return {
+        "emd": float(torch.cat(far).mean()),
+        "count_error": float(torch.cat(off).mean()),
+        "seconds": float(np.median(seconds)),
+    }
+
+
+def _blind(cloud: PointCloud) -> PointCloud:
+    return replace(cloud, event_truth={}, point_truth={})
+
+
+def losses(folder: Path, background: Path, test: Path, latent: int) -> dict[str, Any]:
+    """The same model on the same jets with each set loss, judged by its own error and by the density in its latent."""
+    found = {}
+    for name in SET_LOSSES:
+        overrides = [*SET, f"train.steps={LOSS_STEPS}", f"task.latent={latent}", f"task.loss={name}"]
+        out = run(folder, f"loss-{name}", background, overrides, config="anomaly-jets")
+        rows = scored(out, test)
+        signal = rows["label"] != 0
+        found[name] = fidelity(out, background) | {
+            key: judged(np.asarray(rows[key], np.float64), rows, signal) for key in SCORES if key in rows
+        }
+    return found
+
+
+def contamination_study(folder: Path, stores: dict[str, Path], test: Path, latent: int) -> dict[str, Any]:
+    """AUC and e10 with 0 and 10 % tops among the training jets, three seeds."""
+
+    def trained(fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        name = f"mixed-{fraction:g}-{seed}"
+        store = folder / "stores" / name
+        if not (folder / name / "model.json").is_file():
+            contaminated(stores[""], stores["-top"], store, fraction, seed)
+        overrides = [*SET, f"train.steps={CONTAMINATION_STEPS}", f"task.latent={latent}", f"train.seed={seed}"]
+        rows = scored(run(folder, name, store, overrides, config="anomaly-jets"), test)
+        return np.asarray(rows["score"]), rows["label"] != 0
+
+    return contamination(trained, fractions=(0.0, 0.1))
+
+
+def figures(made: dict[str, Any]) -> dict[str, Figure]:
+    """Rows of a direction's table as figures to record."""
+    found: dict[str, Figure] = {}
+    for name, one in made.items():
+        for label, part in ((name, one), (f"{name}, flattened", one.get("flat"))):
+            if part is None or (name == WORDS["mass"] and part is not one):
+                continue
+            for key in ("auc", "e10", "e100"):
+                figure = part[key]
+                interval = {"low": figure["low"], "high": figure["high"], "interval": f"{figure['level']:.0%}"}
+                found[f"{label}: {key}"] = Figure(figure["value"], **interval, cuts=figure["definition"])
+            found[f"{label}: dCor² with mass"] = Figure(part["dcor2"])
+    return found
+
+
+def text(made: dict[str, Any]) -> str:
+    """A direction's table to read."""
+
+    def line(part: dict[str, Any] | None) -> str:
+        if part is None:
+            return "–"
+        return "  ".join(f"{part[key]['value']:.3f}" for key in ("auc", "e10", "e100")) + f"  {part['dcor2']:+.3f}"
+
+    head = "  AUC    E10    E100  dCor^2"
+    lines = [f"{'':48s}{head:32s}flattened in mass:"]
+    return "\n".join(lines + [f"{name:48s}{line(one):32s}{line(one.get('flat'))}" for name, one in made.items()])
+
+
+def recorded(found: dict[str, Any], train_on: Store, test: Store) -> None:
+    """Keep all that was found."""
+    data = f"synthetic: trained on {len(train_on):,} jets of one kind, judged on {len(test):,} of both, pT 550-650 GeV"
+    cuts = "none; e10, e100: signal efficiency at background rejection 10, 100"
+    for direction, made in found["table"].items():
+        name = "anomaly-" + direction.split()[0].lower()
+        record(name, figures(made), COMMAND, title=f"Autoencoders: {direction}", data=data, cuts=cuts)
+    if "losses" in found:
+        rows: dict[str, Figure] = {}
+        for loss, one in found["losses"].items():
+            rows |= {f"{loss}: {label}": figure for label, figure in figures({"error": one["score"]}).items()}
+            rows[f"{loss}: energy mover's distance of what comes back"] = Figure(one["emd"])
+            rows[f"{loss}: s/step"] = Figure(one["seconds"], "s")
+        title = "One set autoencoder, trained with each set loss"
+        draw(found["losses"], PICTURE)
+        record("anomaly-losses", rows, f"{COMMAND} --losses", title=title, data=data, cuts=cuts)
+    if "contamination" in found:
+        rows = {}
+        for row in found["contamination"]["rows"]:
+            for key in ("auc", "auc_ratio"):
+                low, high = min(row[key]["values"]), max(row[key]["values"])
+                rows[f"{row['fraction']:.0%} tops in training: {key}"] = Figure(
+                    row[key]["median"], "", low, high, "range of 3 seeds"
+                )
+        title = "Set autoencoder with signal among its training jets"
+        record("anomaly-contamination", rows, f"{COMMAND} --contamination", title=title, data=data, cuts=cuts)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--background", type=Path, required=True, metavar="QCD", help="store to train on; its label 0")
+    parser.add_argument(
+        "--signal", type=Path, required=True, metavar="TOP", help="store of the inverse direction; its other labels"
+    )
+    parser.add_argument("--test", type=Path, required=True, metavar="BOTH", help="store with both, of which no jet is trained on")
+    parser.add_argument("--runs", type=Path, required=True, metavar="FOLDER", help="for runs, scores and anomaly.json")
+    parser.add_argument("--losses", action="store_true")
+    parser.add_argument("--contamination", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    given = parser.parse_args()
+    folder = given.runs
+    background = unlabelled(given.background, folder / "stores" / "background", lambda label: label == 0)
+    latent = choose(folder, background)
+    stores = {"": background, "-top": unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)}
+    found: dict[str, Any] = {"latent": latent, "table": table(folder, stores, given.test, latent)}
+    if given.losses:
+        found["losses"] = losses(folder, background, given.test, latent)
+    if given.contamination:
+        found["contamination"] = contamination_study(folder, stores, given.test, latent)
+    (folder / "anomaly.json").write_text(json.dumps(found, indent=1) + "\n")
+    for direction, made in found["table"].items():
+        say(f"{direction}\n{text(made)}\n")
+    if given.record:
+        recorded(found, *(Store.open(one) for one in (given.background, given.test)))
+
+
+if __name__ == "__main__":
+    main()
