@@ -304,20 +304,20 @@ def test_sinkhorn_of_a_wide_blur(kind: torch.dtype) -> None:
     check("sinkhorn", half, kind, epsilon=1e4, power=1, abs=4e-3)
 
 
-def test_sinkhorn_with_a_sharp_epsilon() -> None:
-    """Far points and weights over eight orders: sums leave float32's range and are taken again; the plan is then exact."""
-    x = torch.tensor([[0.0], [1.0], [2.0]])
-    y = torch.tensor([[0.1], [1.1], [2.1]])
+@pytest.mark.parametrize("iterations", [0, 3, 400])
+@pytest.mark.parametrize("scaling", [0.5, None])
+def test_sinkhorn_with_a_sharp_epsilon(scaling: float | None, iterations: int) -> None:
+    """Far points and weights over eight orders: sums leave float32's range, and are taken again at every step."""
+    x, one = torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([0, 3])
     weight = torch.tensor([1.0, 1e-8, 1e-4])
-    one = torch.tensor([0, 3])
-    found = [
-        sets.sinkhorn(
-            x.to(kind), one, y.to(kind), one, x_weight=weight, y_weight=weight, epsilon=1e-6, scaling=scaling, iterations=400
-        ).item()
-        for kind in (torch.float32, torch.float64)
-        for scaling in (0.5, None)
-    ]
-    assert found == pytest.approx([0.005] * 4, rel=1e-4)
+    options = {"epsilon": 1e-6, "scaling": scaling, "iterations": iterations}
+    found = []
+    for kind in (torch.float32, torch.float64):
+        moved = (x + 0.1).to(kind)
+        found.append(sets.sinkhorn(x.to(kind), one, moved, one, x_weight=weight, y_weight=weight, **options).item())
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+    if iterations == 400:
+        assert found[0] == pytest.approx(0.005, rel=1e-4)
 
 
 @pytest.mark.parametrize("name", sets.SET_LOSSES)

@@ -17,7 +17,7 @@ from pcloud.neighbors.lanes import compiled
 
 LOOSE = {"reassoc", "contract", "nsz"}  # sums may be taken in any order; NaN and inf stay what they are
 FAR = np.float32(126)  # 2^126 and 2^-126 are the ends of normal float32
-HALF = np.float32(0.5)
+HALF, WHOLE = np.float32(0.5), np.float32(1)
 EDGE = np.float32(2.0**100)  # a sum beyond it, or below its inverse, is taken again with its largest term taken out
 
 
@@ -65,8 +65,10 @@ def divergence(first: int, last: int, x: Any, y: Any, how: Any, out: Any) -> Non
         f, g, f_p, g_q = np.zeros_like(a), np.zeros_like(b), np.zeros_like(a), np.zeros_like(b)
         soft = np.empty_like(a), np.empty_like(b)
         _both(cross, f, g, a, b, now, soft)
-        f[:], g[:] = soft
-        f_p[:], g_q[:] = _alone(within_p, f_p, a, now, soft[0]), _alone(within_q, g_q, b, now, soft[1])
+        _mix(f, soft[0], WHOLE)
+        _mix(g, soft[1], WHOLE)
+        _mix(f_p, _alone(within_p, f_p, a, now, soft[0]), WHOLE)
+        _mix(g_q, _alone(within_q, g_q, b, now, soft[1]), WHOLE)
         for turn in range(levels + 2 if levels else 1):
             if turn > levels or levels == 0:
                 now = np.float32(epsilon)
@@ -82,7 +84,8 @@ def divergence(first: int, last: int, x: Any, y: Any, how: Any, out: Any) -> Non
             _both(cross, f, g, a, b, now, soft)
             plain = turn == 0 or turn == iterations - 1
             if plain:
-                f_old[:], g_old[:] = f, g
+                _mix(f_old, f, WHOLE)
+                _mix(g_old, g, WHOLE)
             share = HALF if plain else np.float32(push)
             _mix(f_old, soft[0], share)
             _mix(g_old, soft[1], share)

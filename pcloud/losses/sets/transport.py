@@ -45,9 +45,11 @@ def move(first: int, last: int, x: Any, y: Any, scale: float, beta: float, close
                 value[event] += flow[v] * cost[i, j]
                 _pull(points[one][i], others[two][j], flow[v] * beta / scale**beta, beta, gx[one][i], gy[two][j])
         # heights are prices where the root takes the excess at ``most`` a unit; here a unit of excess costs 1
-        u, v = -height[:n], height[n : n + m]
-        shift = (1 - most) * sign if sign != 0 else (v.max() - u.max()) / 2
-        ga[one], gb[two] = u + shift, v - shift
+        shift = (1 - most) * sign if sign != 0 else (height[n : n + m].max() + height[:n].min()) / 2
+        for i in range(n):
+            ga[one][i] = shift - height[i]
+        for j in range(m):
+            gb[two][j] = height[n + j] - shift
     return -1
 
 
@@ -88,7 +90,8 @@ def _simplex(cost: Any, a: Any, b: Any, most: float) -> Any:
     parent, depth = np.full(root + 1, root), np.ones(root + 1, np.int64)
     up, flow, height = np.zeros(root + 1, np.bool_), np.zeros(root + 1), np.zeros(root + 1)
     child, after, before = np.full(root + 1, -1), np.arange(1, root + 2), np.arange(-1, root)
-    up[:n], flow[:n], flow[n:root], height[:n], height[n:root] = True, a, b, -most, most
+    for v in range(root):
+        up[v], flow[v], height[v] = v < n, a[v] if v < n else b[v - n], -most if v < n else most
     child[root], after[root - 1], parent[root], depth[root] = 0, -1, -1, 0
     family, tree = (child, after, before), (parent, up, flow)
     row, idle = 0, 0
