@@ -40,7 +40,7 @@ class Rebuilt:
 
 
 class Autoencoding(nn.Module):
-    """z = W norm(encoder(cloud).events);  (directions, shares, count) = decoder(z);  score = set loss, or distance to known latents.
+    """z = W norm(encoder(cloud).events);  (directions, shares, count) = decoder(z);  score = set loss, or distance to latents.
 
     latent    numbers a jet goes through
     loss      one of ``losses.sets.SET_LOSSES``, on directions in units of 0.8 rad weighted by shares; ``loss_options`` its own
