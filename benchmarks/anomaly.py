@@ -48,7 +48,7 @@ MODELS: dict[str, tuple[str, list[str], str | None]] = {
     "set-normalised": ("anomaly-jets", [*SET, "train.steps=120", "train.rate=1e-3", "task.contrast=0.3"], "set"),
     "pca": ("anomaly-jets-pca", [], None),
     "dense": ("anomaly-jets-dense", [], None),
-    "conv": ("anomaly-jets-conv", ["train.steps=150"], None),
+    "conv": ("anomaly-jets-conv", ["task.filters=16", "train.steps=200", "train.events=256", "train.validate_every=200"], None),
 }
 WORDS = {
     "set": "set autoencoder", "set-standard": "set autoencoder, standard frame", "set-normalised": "set autoencoder, normalised",

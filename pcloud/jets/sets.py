@@ -17,12 +17,13 @@ from pcloud.jets.frames import centred, standard, upright
 from pcloud.jets.kinematics import FEATURES, constituent_features, jet_axis
 from pcloud.jets.momenta import COLUMNS, momenta, transverse
 
+MASS, ENERGY = 150.0, 600.0  # GeV, of all jets in the standard frame, so that features are about as large as those of real jets
 STANDARD = ("log_pt", "log_e", "log_pt_rel", "log_e_rel", "dr", "deta", "dphi")
 Moved = Callable[[Tensor, Tensor], Tensor]
 FRAMES: dict[str, Moved | None] = {
     "jet": None,
     "upright": lambda p4, offsets: upright(centred(p4, offsets), offsets),
-    "standard": standard,
+    "standard": lambda p4, offsets: standard(p4, offsets, mass=MASS, energy=ENERGY),
 }
 
 

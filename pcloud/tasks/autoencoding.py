@@ -40,7 +40,7 @@ class Rebuilt:
 
 
 class Autoencoding(nn.Module):
-    """z = W encoder(cloud).events;  (directions, shares, count) = decoder(z);  score = set loss, or distance to known latents.
+    """z = W norm(encoder(cloud).events);  (directions, shares, count) = decoder(z);  score = set loss, or distance to latents.
 
     latent    numbers a jet goes through
     loss      one of ``losses.sets.SET_LOSSES``, on directions in units of 0.8 rad weighted by shares; ``loss_options`` its own
@@ -88,6 +88,7 @@ class Autoencoding(nn.Module):
         self.contrast = contrast
         self.encoder, self.loss_name, self.options, self.frame = encoder, loss, loss_options or {}, frame
         self.beta, self.count, self.neighbors = beta, count, neighbors
+        self.norm = nn.LayerNorm(encoder.event_channels)  # encoders that sum say most of all how many points came
         self.squeeze = nn.Linear(encoder.event_channels, 2 * latent if beta > 0 else latent)
         self.decoder = {"queries": SetDecoder, "dense": DenseDecoder}[decoder](latent, out=3, slots=slots, channels=channels)
         self.counter = nn.Sequential(nn.Linear(latent, channels), nn.ReLU(), nn.Linear(channels, 1))
@@ -105,7 +106,7 @@ class Autoencoding(nn.Module):
         """What comes back of these sets, ``cloud`` being what the encoder sees of them."""
         events = self.encoder(cloud).events
         assert events is not None
-        z, spread = self.squeeze(events), None
+        z, spread = self.squeeze(self.norm(events)), None
         if self.beta > 0:
             z, spread = z.chunk(2, dim=1)
         said = z + torch.randn_like(z) * (spread / 2).exp() if spread is not None and self.training else z
