@@ -36,6 +36,7 @@ def child(given: argparse.Namespace) -> dict[str, float]:
     from pcloud.data.dataset import Events
     from pcloud.data.event import Inputs
     from pcloud.data.store import Store
+    from pcloud.train.device import keep_memory
     from pcloud.train.ranger import Ranger
 
     torch.set_num_threads(given.threads)
@@ -48,6 +49,7 @@ def child(given: argparse.Namespace) -> dict[str, float]:
     batches = [events.__getitems__(jets[at : at + given.batch])[0] for at in range(0, len(jets) - given.batch + 1, given.batch)]
     base = _peak()
     if given.mode == "train":
+        keep_memory()  # as `pcloud train` does
         optimizer = Ranger(task.parameters(), lr=chosen.train.rate, weight_decay=chosen.train.weight_decay)
 
         def step(cloud: PointCloud) -> None:

@@ -1,10 +1,13 @@
 """Where to train: the device asked for, or a clear line why it cannot be.
 
-``choose("auto", precision)`` takes cuda, then mps, then cpu; ``repeatable(device)`` makes the same sums twice.
+``choose("auto", precision)`` takes cuda, then mps, then cpu; ``repeatable(device)`` makes the same sums twice, ``keep_memory()``
+spares the system the work of zeroing pages.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +25,22 @@ def choose(asked: str, precision: str) -> str:
     if precision == "16-mixed" and device != "cuda":
         raise ValueError(f"train.precision: 16-mixed needs a cuda device, {device} is in use; use bf16-mixed or 32")
     return device
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+LARGE = 1 << 30
+
+
+def keep_memory() -> None:
+    """On Linux's glibc: what a training step frees on the CPU stays with the process, for the next step.
+
+    Large tensors would otherwise go back to the system and be zeroed page by page at each step: a quarter of the time of one of
+    ParticleNet-Lite. For good: nothing else in the process is harmed, but for memory that it might have given back.
+    """
+    if sys.platform == "linux":
+        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
+        for setting in (M_MMAP_THRESHOLD, M_TRIM_THRESHOLD) if mallopt else ():
+            mallopt(setting, LARGE)  # type: ignore[misc]
 
 
 @contextmanager

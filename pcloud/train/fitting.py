@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from pcloud.cloud import PointCloud, collate
 from pcloud.data.sampler import Endless, PointBudget
 from pcloud.train import checkpoint, versions
-from pcloud.train.device import choose, repeatable
+from pcloud.train.device import choose, keep_memory, repeatable
 from pcloud.train.learner import Learner
 from pcloud.train.log import Log
 from pcloud.train.options import TrainOptions
@@ -63,6 +63,8 @@ def fit(
     identity = {"options": options.binding(), "data": _fingerprint(train_set)}
     state, complaints = _begin(run, task, identity, resume)
     step = state.get("step", 0)
+    if device == "cpu":
+        keep_memory()
     show, stop, log = Show(options.steps, step), Stop(run, step), Log(run, step)
     for line in [*complaints, *notes]:
         show.say(line)
