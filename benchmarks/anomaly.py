@@ -20,9 +20,8 @@ import torch
 
 from benchmarks.anomaly_plot import draw
 from benchmarks.anomaly_stores import contaminated, unlabelled
+from benchmarks.anomaly_table import MASS_CUT, figures, judged, text, together
 from benchmarks.record import Figure, record
-from pcloud.anomaly.distance_correlation import dcor2
-from pcloud.anomaly.flattening import flattened
 from pcloud.anomaly.latent import suggest_latent
 from pcloud.cli import train
 from pcloud.cli.tagger_report import read_scores, write_scores
@@ -30,7 +29,6 @@ from pcloud.cloud import PointCloud
 from pcloud.data.dataset import Events
 from pcloud.data.store import Store
 from pcloud.losses.sets import SET_LOSSES
-from pcloud.metrics.anomaly import search_figures
 from pcloud.metrics.contamination import contamination
 from pcloud.pretrained import load
 from pcloud.tasks import Rows, concatenate
@@ -40,7 +38,7 @@ PICTURE = Path(__file__).parent.parent / "docs" / "anomaly-losses.png"
 SET = ["task.frame=upright", "task.decoder=dense", "task.channels=128", "task.loss=sinkhorn", "encoder.phi=[64,64,64]"]
 SET += ["encoder.f=[64]", "train.events=256", "train.rate=3e-3", "train.validate_every=1000", "train.checkpoint_every=1000"]
 DIMS, SCAN_STEPS = (2, 4, 8, 16, 32), 150
-STEPS, LOSS_STEPS, CONTAMINATION_STEPS = 400, 200, 200
+STEPS, LOSS_STEPS, CONTAMINATION_STEPS = 400, 150, 150
 # name: configuration, overrides, and the run that its weights begin from. A name with -top is trained on tops.
 MODELS: dict[str, tuple[str, list[str], str | None]] = {
     "set": ("anomaly-jets", [*SET, f"train.steps={STEPS}"], None),
@@ -52,7 +50,7 @@ MODELS: dict[str, tuple[str, list[str], str | None]] = {
 }
 WORDS = {
     "set": "set autoencoder", "set-standard": "set autoencoder, standard frame", "set-normalised": "set autoencoder, normalised",
-    "pca": "PCA of images", "dense": "dense, images", "conv": "convolutional, images", "mass": "mass cut",
+    "pca": "PCA of images", "dense": "dense, images", "conv": "convolutional, images",
 }  # fmt: skip
 SCORES = {"score": "error", "score_latent": "latent density"}
 BATCH = 500
@@ -111,35 +109,12 @@ def choose(folder: Path, background: Path) -> int:
     return found.dim
 
 
-def judged(score: np.ndarray, rows: Rows, signal: np.ndarray) -> dict[str, Any]:
-    """AUC, e10, e100 with bands, and dCor^2 with the mass of the background: of the score and, where the masses of half the
-    signal or more are among the background's, of what flattening leaves of it; every second background jet is its reference, the
-    figures are of the others."""
-    mass = np.asarray(rows["jet_mass"], np.float64)
-    found: dict[str, Any] = {name: one.as_dict() for name, one in search_figures(score, signal).items()}
-    found["dcor2"] = dcor2(score[~signal], mass[~signal])
-    low, high = np.quantile(mass[~signal], (0.01, 0.99))
-    if np.mean((mass[signal] > low) & (mass[signal] < high)) < 0.5:
-        return found
-    reference = np.zeros(len(signal), bool)
-    reference[np.flatnonzero(~signal)[::2]] = True
-    rest = ~reference
-    tame, size = (
-        np.sign(score) * np.log(np.abs(score).clip(1e-12)),
-        np.log(mass.clip(1.0)),
-    )  # errors and distances have long tails
-    flat = flattened(tame[rest], size[rest], tame[reference], size[reference])
-    found["flat"] = {name: one.as_dict() for name, one in search_figures(flat, signal[rest]).items()}
-    left = flat[~signal[rest]]
-    found["flat"]["dcor2"] = dcor2(left, mass[rest][~signal[rest]]) if np.ptp(left) else 0.0
-    return found
-
-
 def table(folder: Path, stores: dict[str, Path], test: Path, latent: int) -> dict[str, Any]:
     """Direction -> model and score -> ``judged``."""
     found: dict[str, Any] = {}
     for direction, tail in (("tops among QCD", ""), ("QCD among tops", "-top")):
         made: dict[str, Any] = {}
+        sets: list[np.ndarray] = []
         for name, (config, overrides, start) in MODELS.items():
             more = [f"task.latent={latent}"] if name.startswith("set") else []
             begin = folder / f"{start}{tail}" if start else None
@@ -148,9 +123,13 @@ def table(folder: Path, stores: dict[str, Path], test: Path, latent: int) -> dic
             signal = (rows["label"] == 0) if tail else (rows["label"] != 0)
             for score, words in SCORES.items():
                 if score in rows:
-                    made[f"{WORDS[name]}: {words}"] = judged(np.asarray(rows[score], np.float64), rows, signal)
+                    values = np.asarray(rows[score], np.float64)
+                    made[f"{WORDS[name]}: {words}"] = judged(values, rows, signal)
+                    sets += [values] if name.startswith("set") else []
+        if not tail:
+            made["all set autoencoders together"] = together(sets, rows, signal)
         sign = -1.0 if tail else 1.0
-        made[WORDS["mass"]] = judged(sign * np.asarray(rows["jet_mass"], np.float64), rows, signal)
+        made[MASS_CUT] = judged(sign * np.asarray(rows["jet_mass"], np.float64), rows, signal)
         found[direction] = made
     return found
 
@@ -209,34 +188,6 @@ def contamination_study(folder: Path, stores: dict[str, Path], test: Path, laten
         return np.asarray(rows["score"]), rows["label"] != 0
 
     return contamination(trained, fractions=(0.0, 0.1))
-
-
-def figures(made: dict[str, Any]) -> dict[str, Figure]:
-    """Rows of a direction's table as figures to record."""
-    found: dict[str, Figure] = {}
-    for name, one in made.items():
-        for label, part in ((name, one), (f"{name}, flattened", one.get("flat"))):
-            if part is None or (name == WORDS["mass"] and part is not one):
-                continue
-            for key in ("auc", "e10", "e100"):
-                figure = part[key]
-                interval = {"low": figure["low"], "high": figure["high"], "interval": f"{figure['level']:.0%}"}
-                found[f"{label}: {key}"] = Figure(figure["value"], **interval, cuts=figure["definition"])
-            found[f"{label}: dCor² with mass"] = Figure(part["dcor2"])
-    return found
-
-
-def text(made: dict[str, Any]) -> str:
-    """A direction's table to read."""
-
-    def line(part: dict[str, Any] | None) -> str:
-        if part is None:
-            return "–"
-        return "  ".join(f"{part[key]['value']:.3f}" for key in ("auc", "e10", "e100")) + f"  {part['dcor2']:+.3f}"
-
-    head = "  AUC    E10    E100  dCor^2"
-    lines = [f"{'':48s}{head:32s}flattened in mass:"]
-    return "\n".join(lines + [f"{name:48s}{line(one):32s}{line(one.get('flat'))}" for name, one in made.items()])
 
 
 def recorded(found: dict[str, Any], train_on: Store, test: Store) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.anomaly import judged, text
 from benchmarks.anomaly_stores import POINT, contaminated, unlabelled
+from benchmarks.anomaly_table import judged, text, together
 from pcloud.data.store import Store
 
 
@@ -53,3 +53,5 @@ def test_the_judgement_of_a_mass_cut_and_of_a_score_blind_to_the_mass() -> None:
     blind = judged(np.exp(signal + draw.normal(size=4000)), rows, signal)
     assert blind["flat"]["auc"]["value"] == pytest.approx(blind["auc"]["value"], abs=0.03) and abs(blind["dcor2"]) < 0.01
     assert "0.5" in text({"mass cut": cut}).splitlines()[1]
+    two = together([np.exp(signal + draw.normal(size=4000)) for _ in range(2)], rows, signal)
+    assert two["auc"]["value"] > blind["auc"]["value"] + 0.03 and abs(two["dcor2"]) < 0.01
