@@ -63,11 +63,12 @@ def say(words: str) -> None:
 
 
 def run(folder: Path, name: str, store: Path, overrides: Sequence[str], *, config: str, start: Path | None = None) -> Path:
-    """The run folder of this name, trained if its model is not there yet."""
+    """The run folder of this name, trained if its model is not there yet; one that broke off goes on."""
     out = folder / name
     if not (out / "model.json").is_file():
         say(f"training {name}")
-        train(CONFIGS / f"{config}.yaml", run=out, overrides=[f"data.store={store}", *overrides], start=start)
+        resume = bool(list(out.glob("checkpoints/step-*.pt")))
+        train(CONFIGS / f"{config}.yaml", run=out, overrides=[f"data.store={store}", *overrides], start=start, resume=resume)
     return out
 
 
@@ -234,11 +235,13 @@ def main() -> None:
     background = unlabelled(given.background, folder / "stores" / "background", lambda label: label == 0)
     latent = choose(folder, background)
     stores = {"": background, "-top": unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)}
-    found: dict[str, Any] = {"latent": latent, "table": table(folder, stores, given.test, latent)}
-    if given.losses:
-        found["losses"] = losses(folder, background, given.test, latent)
+    found: dict[str, Any] = {"latent": latent}
     if given.contamination:
         found["contamination"] = contamination_study(folder, stores, given.test, latent)
+        say(found["contamination"]["verdict"])
+    if given.losses:
+        found["losses"] = losses(folder, background, given.test, latent)
+    found["table"] = table(folder, stores, given.test, latent)
     (folder / "anomaly.json").write_text(json.dumps(found, indent=1) + "\n")
     for direction, made in found["table"].items():
         say(f"{direction}\n{text(made)}\n")
