@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,20 +80,12 @@ def untrained(config_file: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def pcloud_run() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """``pcloud ARGUMENTS`` as a user runs it, in a process of its own; keyword arguments go to ``subprocess.run``."""
+    """``pcloud ARGUMENTS`` as a user runs it, in a process of its own; keyword arguments as of ``subprocess.run``."""
+    from processes import run
 
-    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-c",
-            "import sys; from pcloud.cli import main; sys.exit(main())",
-            *map(str, arguments),
-        ]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)} | dict(options.pop("env", {}))  # type: ignore[call-overload]
-        environment.pop("PCLOUD_TRACEBACK", None)
-        return subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, **options)  # type: ignore[call-overload, no-any-return]
+    from pcloud.cli import main
 
-    return run
+    return lambda *arguments, **options: run(main, arguments, **options)
 
 
 @pytest.fixture(scope="session")

