@@ -65,6 +65,16 @@ def principal_axes(angles: Tensor, weight: Tensor, offsets: Tensor) -> Tensor:
     return turned * torch.where(side < 0, -1.0, 1.0).to(turned.dtype)[owner]
 
 
+def turned(angles: Tensor, offsets: Tensor, by: Tensor, mirror: Tensor) -> Tensor:
+    """Angles [points, 2] about the jet axis (rad), turned ``by`` an angle [events] (rad); before that, where ``mirror`` [events]
+    is true, the first has its sign changed. Distances within a jet stay as they are."""
+    owner = segments.event_of(offsets, angles.shape[0])
+    a, b = angles.unbind(-1)
+    a = torch.where(mirror[owner], -a, a)
+    cos, sin = torch.cos(by)[owner], torch.sin(by)[owner]
+    return torch.stack([cos * a - sin * b, sin * a + cos * b], dim=-1)
+
+
 def upright(p4: Tensor, offsets: Tensor) -> Tensor:
     """Jets along the x axis turned about it, so that across it, weighted by pT / |p|^2, momenta spread most along y; and mirrored
     so that of either sign of y, and of z, the half of larger pT is the positive one. A jet that spreads alike everywhere stays.

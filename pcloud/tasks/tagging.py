@@ -5,6 +5,7 @@ An encoder says one vector per event, one linear layer makes the classes' probab
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 
 from pcloud.cloud import PointCloud
 from pcloud.encoders import Encoder
+from pcloud.jets.frames import turned
 from pcloud.losses import tagging as losses
 from pcloud.metrics.tagging import summary
 from pcloud.tasks.protocol import Rows
 
 PID = ("charge", "is_charged_hadron", "is_neutral_hadron", "is_photon", "is_electron", "is_muon")
 DISPLACEMENT = ("d0", "d0_error", "dz", "dz_error", "tanh_d0", "tanh_dz")
+ANGLES = ("deta", "dphi")
 GROUPS = {"pid": PID, "displacement": DISPLACEMENT}  # of features that a jet may come without
 
 
@@ -28,7 +31,8 @@ class Tagging(nn.Module):
 
     classes: how many, or their names. balance: scale weights so that all classes weigh the same in the training set.
     hide: share of the jets, by group of GROUPS, whose features of this group are 0 in training, so that a jet without is no
-    stranger. teacher: share of the loss that asks for the probabilities ``teacher_0``, ... in the store (``pcloud teach``), both
+    stranger. turn: in training turn each jet about its axis by an angle of chance, and mirror every other: deta and dphi in pos and
+    feat (four-vectors stay: features of pairs do not change). teacher: share of the loss that asks for the probabilities ``teacher_0``, ... in the store (``pcloud teach``), both
     sides softened by ``temperature``; the rest asks for the label.
     """
 
@@ -41,6 +45,7 @@ class Tagging(nn.Module):
         classes: int | list[str] = 2,
         balance: bool = False,
         hide: dict[str, float] | None = None,
+        turn: bool = False,
         teacher: float = 0.0,
         temperature: float = 2.0,
     ) -> None:
@@ -61,6 +66,7 @@ class Tagging(nn.Module):
         self.names, self.balance, self.hide = names, balance, hide or {}
         self.teacher, self.temperature = teacher, temperature
         self.hidden: dict[str, list[int]] = {}
+        self.turn, self.angles = turn, list[int]()
         self.encoder = encoder
         self.head = nn.Linear(encoder.event_channels, len(names))
         self.register_buffer("class_weight", torch.ones(len(names)))
@@ -85,6 +91,10 @@ class Tagging(nn.Module):
         self.hidden = {name: [place for place, one in enumerate(feat) if one in GROUPS[name]] for name in self.hide}
         if empty := [name for name, places in self.hidden.items() if not places]:
             raise ValueError(f"task.hide: {empty[0]}: no feature of this group is read: {', '.join(GROUPS[empty[0]])}")
+        if self.turn:
+            self.angles = [feat.index(name) for name in ANGLES if name in feat]
+            if len(self.angles) not in (0, len(ANGLES)):
+                raise ValueError(f"task.turn: data.feat has one of {', '.join(ANGLES)}; both or none expected")
         none = [name for name, n in zip(self.names, events, strict=True) if not n]
         return [f"no training event is of class {', '.join(none)}"] if none else []
 
@@ -92,6 +102,8 @@ class Tagging(nn.Module):
         """Logits [events, classes]."""
         if self.training and self.hide:
             cloud = self._hide(cloud)
+        if self.training and self.turn:
+            cloud = self._turn(cloud)
         events = self.encoder(cloud).events
         assert events is not None
         logits: Tensor = self.head(events)
@@ -103,6 +115,15 @@ class Tagging(nn.Module):
         for name, places in self.hidden.items():
             seen[:, places] = (torch.rand(cloud.events, 1, device=seen.device) >= self.hide[name]).to(seen)
         return replace(cloud, feat=cloud.feat * seen[cloud.event_of_point])
+
+    def _turn(self, cloud: PointCloud) -> PointCloud:
+        if cloud.pos.shape[1] != len(ANGLES):
+            raise ValueError(f"task.turn: data.pos has {cloud.pos.shape[1]} columns; {', '.join(ANGLES)} expected")
+        chance = torch.rand(2, cloud.events, device=cloud.pos.device, dtype=cloud.pos.dtype)
+        by, mirror, feat = 2 * math.pi * chance[0], chance[1] < 0.5, cloud.feat.clone()
+        if self.angles:
+            feat[:, self.angles] = turned(feat[:, self.angles], cloud.offsets, by, mirror)
+        return replace(cloud, pos=turned(cloud.pos, cloud.offsets, by, mirror), feat=feat)
 
     def loss(self, output: Tensor, cloud: PointCloud) -> dict[str, Tensor]:
         truth = cloud.event_truth

@@ -153,6 +153,31 @@ def test_hidden_groups_are_zero_for_whole_jets_and_only_in_training() -> None:
         task.begin(["charge"], {"label": np.array([0, 1])})
 
 
+def test_turned_jets_keep_their_distances_and_only_training_turns_them() -> None:
+    cloud, task = jets(200), tagging("deepsets", turn=True)
+    task.begin(["log_pt", "dphi", "deta", "d0", "dr", "log_e", "dz"], {"label": np.array([0, 1])})
+    seen = task._turn(cloud)
+    first, second = (one.pos.reshape(200, 12, 2) for one in (cloud, seen))
+    torch.testing.assert_close(torch.cdist(first, first), torch.cdist(second, second), atol=1e-5, rtol=0)
+    torch.testing.assert_close(first.norm(dim=2), second.norm(dim=2), atol=1e-6, rtol=0)
+
+    def sense(pos: Tensor) -> Tensor:  # from the first constituent to the second, left or right
+        return torch.sign(pos[:, 0, 0] * pos[:, 1, 1] - pos[:, 0, 1] * pos[:, 1, 0])
+
+    assert 60 < int((sense(first) != sense(second)).sum()) < 140
+    others, angles = [0, 3, 4, 5, 6], [2, 1]
+    assert torch.equal(seen.feat[:, others], cloud.feat[:, others])
+    before, after = (one.feat[:, angles].reshape(200, 12, 2) for one in (cloud, seen))
+    torch.testing.assert_close(torch.cdist(before, before), torch.cdist(after, after), atol=1e-5, rtol=0)
+    assert not torch.equal(before, after)
+    task.eval()
+    assert torch.equal(task(cloud), task(cloud))
+    with pytest.raises(ValueError, match="task.turn: data.feat has one of deta, dphi"):
+        task.begin(["deta"], {"label": np.array([0, 1])})
+    with pytest.raises(ValueError, match="task.turn: data.pos has 3 columns"):
+        task.train().forward(replace(cloud, pos=torch.zeros(cloud.points, 3)))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
