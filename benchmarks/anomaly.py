@@ -227,13 +227,14 @@ def main() -> None:
     )
     parser.add_argument("--test", type=Path, required=True, metavar="BOTH", help="store with both, of which no jet is trained on")
     parser.add_argument("--runs", type=Path, required=True, metavar="FOLDER", help="for runs, scores and anomaly.json")
+    parser.add_argument("--latent", type=int, metavar="N", help="its size, where a scan of the background was made before")
     parser.add_argument("--losses", action="store_true")
     parser.add_argument("--contamination", action="store_true")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     folder = given.runs
     background = unlabelled(given.background, folder / "stores" / "background", lambda label: label == 0)
-    latent = choose(folder, background)
+    latent = given.latent or choose(folder, background)
     stores = {"": background, "-top": unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)}
     found: dict[str, Any] = {"latent": latent}
     if given.contamination:

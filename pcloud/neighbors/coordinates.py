@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -55,6 +56,10 @@ def ready(
 
 
 def _check(name: str, table: Tensor, offsets: Tensor) -> None:
+    if table.device.type == "cpu":  # a single jet waits for this
+        most, ends = np.abs(table.detach().numpy()).max(initial=0.0), offsets.numpy()
+        if most <= LARGEST and ends[0] == 0 and ends[-1] == len(table) and (ends[1:] >= ends[:-1]).all():
+            return
     good = table.abs() <= LARGEST  # false for NaN
     steps = segments.lengths(offsets)
     in_order = (steps >= 0).all() & (offsets[:1] == 0).all() & (offsets[-1:] == len(table)).all()

@@ -22,41 +22,38 @@ def search(asked: Search) -> Found:
     out = Found.nothing(asked)
     points, queries = asked.points.numpy(), asked.queries.numpy()
     offsets, query_offsets = asked.offsets.numpy(), asked.query_offsets.numpy()
-    for bounds, rows in ((offsets, points), (query_offsets, queries)):
+    sides = [(offsets, points)]
+    if asked.queries is not asked.points or asked.query_offsets is not asked.offsets:
+        sides.append((query_offsets, queries))
+    for bounds, rows in sides:
         if bounds[0] != 0 or bounds[-1] != len(rows) or (bounds[1:] < bounds[:-1]).any():
             raise ValueError(f"offsets end at {bounds[-1]} for {len(rows)} rows; they must rise from 0 to that number")
     reach, tell = np.float32(min(asked.reach2, FARTHEST)), asked.reach2 < np.inf
     azimuth = points.shape[1] - 1 if asked.wrap else -1
-    best = np.empty(asked.k, np.int64)
+    best, far = np.empty(asked.k, np.int64), np.empty(len(points), np.float32)
     answer = out.index.numpy(), out.distance2.numpy().view(np.int32), out.truncated.numpy()
-    _search(points, offsets, queries, query_offsets, reach, tell, asked.skip_self, azimuth, best, *answer)
+    axes = np.ascontiguousarray(points.T)
+    _search(axes, offsets, queries, query_offsets, reach, tell, asked.skip_self, azimuth, best, far, far.view(np.int32), *answer)
     return out
 
 
 @compiled()
 def _search(
-    points: Any, offsets: Any, queries: Any, query_offsets: Any, reach: Any, tell: bool, skip_self: bool, azimuth: int,
-    best: Any, index: Any, distance2_bits: Any, truncated: Any,
+    axes: Any, offsets: Any, queries: Any, query_offsets: Any, reach: Any, tell: bool, skip_self: bool, azimuth: int,
+    best: Any, far: Any, far_bits: Any, index: Any, distance2_bits: Any, truncated: Any,
 ) -> None:  # fmt: skip
-    """A neighbour is one int64, the bits of its distance above its row: numbers order as (distance, row) do."""
-    bits = np.empty(1, np.float32).view(np.int32)
-    total, k = bits.view(np.float32), len(best)
+    """axes [dim, points]. A neighbour is one int64, the bits of its distance above its row: they order as (distance, row) do."""
+    k = len(best)
     for event in range(len(offsets) - 1):
+        low, high = offsets[event], offsets[event + 1]
         for query in range(query_offsets[event], query_offsets[event + 1]):
+            _distances(axes, low, high, queries[query], azimuth, far)
             found, within = 0, 0
-            for row in range(offsets[event], offsets[event + 1]):
-                if skip_self and row == query:
-                    continue
-                total[0] = np.float32(0.0)
-                for x in range(points.shape[1]):
-                    step = points[row, x] - queries[query, x]
-                    if x == azimuth:
-                        step = min(abs(step), ROUND - abs(step))
-                    total[0] += step * step
-                if not total[0] <= reach:  # a NaN is not near either
+            for row in range(low, high):
+                if not far[row] <= reach or (skip_self and row == query):  # a NaN is not near either
                     continue
                 within += 1
-                key = (np.int64(bits[0]) << 32) | row
+                key = (np.int64(far_bits[row]) << 32) | row
                 if found == k and key >= best[k - 1]:
                     continue
                 at = found if found < k else k - 1
@@ -69,3 +66,21 @@ def _search(
                 index[query, at] = best[at] & 0xFFFFFFFF
                 distance2_bits[query, at] = best[at] >> 32
             truncated[query] = tell and within > k
+
+
+@compiled()
+def _distances(axes: Any, low: int, high: int, query: Any, azimuth: int, far: Any) -> None:
+    """Squared distances of the points low to high, added up axis by axis: loops over points, done several at a time."""
+    within = far[low:high]
+    within[:] = np.float32(0.0)
+    for x in range(len(axes)):
+        there, at = axes[x, low:high], query[x]
+        if x == azimuth:
+            for row in range(len(within)):
+                step = abs(there[row] - at)
+                step = min(step, ROUND - step)
+                within[row] += step * step
+        else:
+            for row in range(len(within)):
+                step = there[row] - at
+                within[row] += step * step

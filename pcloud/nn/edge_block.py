@@ -30,6 +30,11 @@ class EdgeBlock(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(width) for width in widths)
         self.shortcut = nn.Linear(channels_in, widths[-1], bias=False)
         self.shortcut_norm = BatchNorm(widths[-1])
+        self._kept: tuple[list[tuple[int, int, int]], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
+
+    def train(self, mode: bool = True) -> EdgeBlock:
+        self._kept = None
+        return super().train(mode)
 
     def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
         if not self.training and not suits(x, neighbors.index):
@@ -43,19 +48,42 @@ class EdgeBlock(nn.Module):
     def settled(self, x: Tensor, neighbors: Neighbors) -> Tensor:
         """The same where no statistic moves any more, each norm taken into its layer's weights: fewer and smaller steps, which
         is what a single jet waits for."""
+        (every_weight, every_shift), *later = self._folded()
+        whole = self.shortcut_norm.weight.shape[0]
+        half = (every_shift.shape[0] - whole) // 2
+        every = nn.functional.linear(x, every_weight, every_shift)
+        receiver, sender, shortcut = torch.split(every, [half, half, whole], dim=1)
+        h = neighbors.gather(sender).add_(receiver[:, None]).relu_()
+        for weight, shift in later:
+            h = nn.functional.linear(h, weight, shift).relu_()
+        there = neighbors.mask[..., None].to(h.dtype)
+        return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
+
+    def _folded(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and shifts with the norms in them: of the first layer's two parts and the shortcut in one, then of each layer.
+        Kept until one of the tensors they come from is written to, as torch counts it (it does not see ``.data``), or `train`;
+        while gradients or a compiler look on they are made anew."""
+        if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._fold()
+        norms: list[BatchNorm] = [*self.norms, self.shortcut_norm]
+        parts: list[Tensor] = [layer.weight for layer in (*self.layers, self.shortcut)]
+        parts += [part for norm in norms for part in (norm.weight, norm.bias, norm.mean, norm.var)]
+        try:
+            state = [(id(part), part.data_ptr(), part._version) for part in parts]
+        except RuntimeError:  # made under torch.inference_mode: nobody counts what is written to it
+            return self._fold()
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, parts, self._fold()  # the parts stay, so that no other tensor gets their place in memory
+        return self._kept[2]
+
+    def _fold(self) -> list[tuple[Tensor, Tensor]]:
         weights: list[Tensor] = [layer.weight for layer in self.layers]  # type: ignore[misc]
         norms: list[BatchNorm] = list(self.norms)  # type: ignore[arg-type]
         (weight, shift), *later = [norm.into(one) for norm, one in zip(norms, weights, strict=True)]
         centre, step = weight.chunk(2, dim=1)
         own, own_shift = self.shortcut_norm.into(self.shortcut.weight)
         shifts = torch.cat([shift, torch.zeros_like(shift), own_shift])
-        every = nn.functional.linear(x, torch.cat([centre - step, step, own]), shifts)
-        receiver, sender, shortcut = torch.split(every, [len(step), len(step), len(own)], dim=1)
-        h = torch.relu(receiver[:, None] + neighbors.gather(sender))
-        for folded, moved in later:
-            h = torch.relu(nn.functional.linear(h, folded, moved))
-        there = neighbors.mask[..., None].to(h.dtype)
-        return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
+        return [(torch.cat([centre - step, step, own]), shifts), *later]
 
     def hear(self, receiver: Tensor, sender: Tensor, neighbors: Neighbors) -> Tensor:
         """mean_j h_ij from the two parts of the first layer, [points, widths[0]] each."""

@@ -162,3 +162,36 @@ def test_many_threads_in_inference_mode_say_what_one_says() -> None:
     finally:
         torch.set_num_threads(before)
     torch.testing.assert_close(*found, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_weights_kept_with_their_norms_are_made_anew_when_one_is_written_to(mode: type) -> None:
+    net, table = block_of(train=False), random_table(8, 3)
+    x, other = numbers(8, 3, dtype=torch.float64), block_of(train=False, seed=1)
+
+    def now() -> Tensor:
+        with mode():
+            return net(x, table).clone()
+
+    def fresh() -> Tensor:
+        return net(x, table).detach()  # with gradients nothing is kept
+
+    seen = [now()]
+    changes = [
+        lambda: net.norms[1].var.mul_(2.0),
+        lambda: net.shortcut_norm.bias.add_(1.0),
+        lambda: net.load_state_dict(other.state_dict()),
+        lambda: net.load_state_dict(block_of(train=False, seed=2).state_dict(), assign=True),
+        lambda: setattr(net.layers[0], "weight", torch.nn.Parameter(2 * net.layers[0].weight.detach())),
+    ]
+    for change in changes:
+        with torch.no_grad():
+            change()
+        seen.append(now())
+        torch.testing.assert_close(seen[-1], fresh(), rtol=1e-12, atol=1e-12)
+        assert not torch.allclose(seen[-1], seen[-2])
+    twin = copy.deepcopy(net)
+    with torch.no_grad():
+        net.norms[0].weight.mul_(0.5)
+    with mode():
+        torch.testing.assert_close(twin(x, table), seen[-1])
