@@ -97,12 +97,14 @@ def decomposed(
     Memory grows with queries times points: for jets and small events.
     """
     rows = torch.arange(points.shape[0], device=points.device)
-    asked, asked_offsets = (points, offsets) if queries is None or query_offsets is None else (queries, query_offsets)
-    asked_rows = torch.arange(asked.shape[0], device=points.device)
-    event, asked_event = ((at[:, None] >= o[None, 1:]).sum(1) for at, o in ((rows, offsets), (asked_rows, asked_offsets)))
-    if wrap or points.shape[1] <= FEW:
+    event = (rows[:, None] >= offsets[None, 1:]).sum(1)
+    asked, asked_rows, asked_event = points, rows, event
+    if queries is not None and query_offsets is not None:
+        asked, asked_rows = queries, torch.arange(queries.shape[0], device=points.device)
+        asked_event = (asked_rows[:, None] >= query_offsets[None, 1:]).sum(1)
+    if wrap or 2 < points.shape[1] <= FEW:
         distance2 = squared_distance(asked[:, None], points[None], wrap)
-    else:  # the axes at once, added up in any order: a step for each would be what a small event waits for
+    else:  # the axes at once, two alike in any order, more in some order: a step for each would be what a small event waits for
         distance2 = (asked[:, None] - points[None]).square().sum(-1)
     near = (event[None] == asked_event[:, None]) & (distance2 <= reach2)
     if skip_self:

@@ -53,9 +53,10 @@ class EdgeBlock(nn.Module):
         half = (every_shift.shape[0] - whole) // 2
         every = nn.functional.linear(x, every_weight, every_shift)
         receiver, sender, shortcut = torch.split(every, [half, half, whole], dim=1)
-        h = neighbors.gather(sender).add_(receiver[:, None]).relu_()
-        for weight, shift in later:
+        h = (neighbors.gather(sender) + receiver[:, None]).flatten(0, 1).relu_()
+        for weight, shift in later:  # on a flat list of pairs, which ONNX Runtime does in one step
             h = nn.functional.linear(h, weight, shift).relu_()
+        h = h.unflatten(0, neighbors.index.shape)
         there = neighbors.mask[..., None].to(h.dtype)
         return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
 
