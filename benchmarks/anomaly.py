@@ -191,15 +191,17 @@ def contamination_study(folder: Path, stores: dict[str, Path], test: Path, laten
     return contamination(trained, fractions=(0.0, 0.1))
 
 
-def recorded(found: dict[str, Any], train_on: Store, test: Store) -> None:
+def recorded(found: dict[str, Any], stores: dict[str, Path], test: Path, made: str) -> None:
     """Keep all that was found."""
-    data = f"synthetic: trained on {len(train_on):,} jets of one kind, judged on {len(test):,} of both, pT 550-650 GeV"
+    jets = {tail: len(Store.open(store)) for tail, store in stores.items()}
+    data = f"{made}; trained on {jets['']:,} QCD jets, judged on {len(Store.open(test)):,} jets, half of them tops"
     cuts = "none; e10, e100: signal efficiency at background rejection 10, 100"
-    for direction, made in found["table"].items():
+    for direction, rows in found["table"].items():
         name = "anomaly-" + direction.split()[0].lower()
-        record(name, figures(made), COMMAND, title=f"Autoencoders: {direction}", data=data, cuts=cuts)
+        here = data if name == "anomaly-tops" else data.replace(f"{jets['']:,} QCD jets", f"{jets['-top']:,} tops")
+        record(name, figures(rows), COMMAND, title=f"Autoencoders: {direction}", data=here, cuts=cuts)
     if "losses" in found:
-        rows: dict[str, Figure] = {}
+        rows = {}
         for loss, one in found["losses"].items():
             rows |= {f"{loss}: {label}": figure for label, figure in figures({"error": one["score"]}).items()}
             rows[f"{loss}: energy mover's distance of what comes back"] = Figure(one["emd"])
@@ -228,6 +230,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, required=True, metavar="BOTH", help="store with both, of which no jet is trained on")
     parser.add_argument("--runs", type=Path, required=True, metavar="FOLDER", help="for runs, scores and anomaly.json")
     parser.add_argument("--latent", type=int, metavar="N", help="its size, where a scan of the background was made before")
+    parser.add_argument("--made", default="synthetic: pcloud prepare top-tagging --generate", help="how the jets were made")
     parser.add_argument("--losses", action="store_true")
     parser.add_argument("--contamination", action="store_true")
     parser.add_argument("--record", action="store_true")
@@ -247,7 +250,7 @@ def main() -> None:
     for direction, made in found["table"].items():
         say(f"{direction}\n{text(made)}\n")
     if given.record:
-        recorded(found, *(Store.open(one) for one in (given.background, given.test)))
+        recorded(found, stores, given.test, given.made)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class EdgeBlock(nn.Module):
         h = (neighbors.gather(sender) + receiver[:, None]).flatten(0, 1).relu_()
         for weight, shift in later:  # on a flat list of pairs, which ONNX Runtime does in one step
             h = nn.functional.linear(h, weight, shift).relu_()
-        h = h.unflatten(0, neighbors.index.shape)
+        h = h.view(*neighbors.index.shape, h.shape[1])
         there = neighbors.mask[..., None].to(h.dtype)
         return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
 
