@@ -18,7 +18,7 @@ demo: .venv/.ready
 	$(BIN)/python -m benchmarks.demo $(if $(DATA),--data "$(DATA)")
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/.ready
 	$(BIN)/ruff check .
