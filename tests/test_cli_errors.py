@@ -233,19 +233,19 @@ def interrupted(arguments: list[object], ready: Callable[[], bool]) -> tuple[int
 def test_ctrl_c_in_training_saves_and_says_how_to_go_on(config_file: Path, tmp_path: Path, pcloud_run: Run) -> None:
     run = tmp_path / "run"
     metrics = run / "metrics.csv"
-    steps = ["--train.steps=100", "--train.validate_every=100", "--train.checkpoint_every=100"]
+    steps = ["--train.steps=300", "--train.validate_every=300", "--train.checkpoint_every=300"]
     arguments = ["train", config_file, "--run", run, *steps]
     status, told = interrupted(arguments, lambda: metrics.exists() and len(metrics.read_text().splitlines()) > 3)
     last = told.splitlines()[-1]
     assert status == 130 and "Traceback" not in told, told
     step = int(last.split("saved at step ")[1].split(";")[0])
-    assert 0 < step < 100 and f"resume with `pcloud train {run}/config.yaml --run {run} --resume`" in last
+    assert 0 < step < 300 and f"resume with `pcloud train {run}/config.yaml --run {run} --resume`" in last
     assert (run / "checkpoints" / f"step-{step:08d}.pt").exists() and not (run / "model.json").exists()
     one_line(pcloud_run(*arguments), 2, "a run is there already")
     other = pcloud_run(*arguments, "--resume", "--encoder.k=3")
     one_line(other, 2, "encoder.k was 4, now 3 came")
     assert pcloud_run("train", run / "config.yaml", "--run", run, "--resume").returncode == 0
-    assert len(metrics.read_text().splitlines()) == 101 and (run / "model.json").exists()
+    assert len(metrics.read_text().splitlines()) == 301 and (run / "model.json").exists()
 
 
 def test_ctrl_c_elsewhere_leaves_nothing(raw_events: Path, tmp_path: Path) -> None:

@@ -349,6 +349,8 @@ def variants() -> list[tuple[str, Any, dict[str, Any], dict[str, Any]]]:
         (3, 16, math.inf, True, False),
         (3, 64, math.inf, True, False),
         (2, 8, math.inf, False, True),
+        (3, 32, 1.0, True, False),
+        (8, 32, 1.0, True, False),
         (12, 32, 1.0, True, False),
     ]:
         constants, options = plan(dim, k, reach2, own, wrap)

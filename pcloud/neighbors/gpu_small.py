@@ -132,8 +132,10 @@ def variants() -> list[tuple[str, Any, dict[str, Any], dict[str, Any]]]:
     """What the compile gate compiles: (name, kernel, arguments, options)."""
     out = []
     for dim, k, most, reach2, skip, wrap in [
+        (2, 16, 50, math.inf, True, False),
         (2, 16, 64, 0.16, True, True),
         (3, 8, 16, math.inf, False, False),
+        (8, 32, 256, 1.0, True, False),
         (32, 32, 64, 1.0, True, True),
         (8, 64, 128, 1.0, True, False),
         (3, 256, 256, 1.0, True, False),

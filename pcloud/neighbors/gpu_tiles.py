@@ -339,6 +339,7 @@ def variants() -> list[tuple[str, Any, dict[str, Any], dict[str, Any]]]:
     numbers = {"events": "i32", "steps": "i32", "k": "i32", "reach2": "fp32"}
     for dim, k, reach2, skip, wrap in [
         (8, 32, math.inf, True, False),
+        (3, 16, 1.0, True, False),
         (2, 8, 1.0, True, True),
         (12, 64, math.inf, False, False),
         (32, 1024, 1.0, True, False),

@@ -30,7 +30,7 @@ class EdgeBlock(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(width) for width in widths)
         self.shortcut = nn.Linear(channels_in, widths[-1], bias=False)
         self.shortcut_norm = BatchNorm(widths[-1])
-        self._kept: tuple[list[tuple[int, int, int]], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
+        self._kept: tuple[list[tuple[int, int]], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
 
     def train(self, mode: bool = True) -> EdgeBlock:
         self._kept = None
@@ -70,11 +70,12 @@ class EdgeBlock(nn.Module):
         parts: list[Tensor] = [layer.weight for layer in (*self.layers, self.shortcut)]
         parts += [part for norm in norms for part in (norm.weight, norm.bias, norm.mean, norm.var)]
         try:
-            state = [(id(part), part.data_ptr(), part._version) for part in parts]
+            state = [(part.data_ptr(), part._version) for part in parts]
         except RuntimeError:  # made under torch.inference_mode: nobody counts what is written to it
             return self._fold()
         if self._kept is None or self._kept[0] != state:
-            self._kept = state, parts, self._fold()  # the parts stay, so that no other tensor gets their place in memory
+            held = [part.detach() for part in parts]  # so that nothing else gets their place in memory
+            self._kept = state, held, self._fold()
         return self._kept[2]
 
     def _fold(self) -> list[tuple[Tensor, Tensor]]:

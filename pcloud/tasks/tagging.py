@@ -31,7 +31,7 @@ class Tagging(nn.Module):
 
     classes: how many, or their names. balance: scale weights so that all classes weigh the same in the training set.
     hide: share of the jets, by group of GROUPS, whose features of this group are 0 in training, so that a jet without is no
-    stranger. turn: in training turn each jet about its axis by an angle of chance, and mirror every other: deta and dphi in pos
+    stranger. turn: in training turn each jet about its axis by an angle of chance, and mirror half of them: deta and dphi in pos
     and feat (four-vectors stay: features of pairs do not change). teacher: share of the loss that asks for the probabilities
     ``teacher_0``, ... in the store (``pcloud teach``), both sides softened by ``temperature``; the rest asks for the label.
     """

@@ -183,6 +183,7 @@ def test_weights_kept_with_their_norms_are_made_anew_when_one_is_written_to(mode
         lambda: net.load_state_dict(other.state_dict()),
         lambda: net.load_state_dict(block_of(train=False, seed=2).state_dict(), assign=True),
         lambda: setattr(net.layers[0], "weight", torch.nn.Parameter(2 * net.layers[0].weight.detach())),
+        lambda: net.bfloat16().double(),
     ]
     for change in changes:
         with torch.no_grad():
