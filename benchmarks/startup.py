@@ -61,7 +61,8 @@ def main() -> None:
         print(f"{name:30s} {one.value:.3f} s  [{one.low:.3f}, {one.high:.3f}]")
     if given.record:
         data = "synthetic: one event of pcloud simulate --pileup 1"
-        record("startup", found, "python -m benchmarks.startup --record", title="Until a light verb answers", data=data, cuts="none")
+        command = "python -m benchmarks.startup --record"
+        record("startup", found, command, title="Until a light verb answers", data=data, cuts="none")
 
 
 if __name__ == "__main__":
