@@ -1,7 +1,8 @@
 """How long does each set loss take, beside POT and geomloss on the same pairs of sets, and how far is it from what it stands for?
 
-``python -m benchmarks.set_losses [--pairs N] [--points N] [--runs N] [--threads N] [--record]``. Values and times come from one
-process in alternation, peak memory from a process each. Without POT or geomloss their rows are left out.
+``python -m benchmarks.set_losses [--pairs N] [--points N] [--runs N] [--threads N] [--device cuda] [--record]``. Values and times
+come from one process in alternation, peak memory from a process each, on a CPU only. Without POT or geomloss their rows are
+left out; POT stays on the CPU.
 """
 
 from __future__ import annotations
@@ -43,15 +44,16 @@ RATIOS = {  # what the bars ask for, ours first
 class Problem:
     """Pairs of weighted sets: normal of width 0.2 about centres some 0.1 apart, in a plane; weights squares of exponentials."""
 
-    def __init__(self, pairs: int, points: int, seed: int = 0) -> None:
+    def __init__(self, pairs: int, points: int, device: str = "cpu", seed: int = 0) -> None:
         draw = np.random.default_rng(seed)
         self.x, self.y = (draw.normal(0.1 * draw.normal(size=(pairs, 1, 2)), 0.2, (pairs, points, 2)) for _ in "xy")
         weights = (draw.exponential(size=(pairs, points)) ** 2 for _ in "ab")
         self.a, self.b = (one / one.sum(1, keepdims=True) for one in weights)
         self.pairs, self.points = pairs, points
-        self.offsets = torch.arange(pairs + 1) * points
-        self.tensors = [torch.from_numpy(one).float() for one in (self.x, self.y, self.a, self.b)]
-        self.lines = lines(LINES, 2, seed)
+        self.device = device
+        self.offsets = torch.arange(pairs + 1, device=device) * points
+        self.tensors = [torch.from_numpy(one).float().to(device) for one in (self.x, self.y, self.a, self.b)]
+        self.lines = lines(LINES, 2, seed).to(device)
 
     def only(self, pair: int) -> Problem:
         """One of the pairs."""
@@ -132,7 +134,7 @@ def _divergence(problem: Problem) -> Callable[[], Any]:
 def _sliced(problem: Problem) -> Callable[[], Any]:
     import ot
 
-    call = partial(ot.sliced.sliced_wasserstein_distance, projections=problem.lines.double().numpy().T.copy())
+    call = partial(ot.sliced.sliced_wasserstein_distance, projections=problem.lines.double().cpu().numpy().T.copy())
     every = list(zip(problem.x, problem.y, problem.a, problem.b, strict=True))
     return lambda: np.array([call(*one) ** 2 for one in every])
 
@@ -161,11 +163,16 @@ def ways() -> dict[str, Way]:
     return found
 
 
-def made(name: str, pairs: int, points: int) -> tuple[Callable[[], Any], int]:
+def made(name: str, pairs: int, points: int, device: str = "cpu") -> tuple[Callable[[], Any], int]:
     """The call of a way, and how many pairs it does."""
     way = ways()[name]
     number = max(2, round(way.share * pairs))
-    return way.make(Problem(number, points)), number
+    return way.make(Problem(number, points, device)), number
+
+
+def finished(call: Callable[[], Any], device: str) -> Callable[[], Any]:
+    """The call, over only when the device is done."""
+    return call if device == "cpu" else lambda: (call(), torch.cuda.synchronize())
 
 
 def sloped(call: Callable[[], Tensor]) -> Tensor:
@@ -175,14 +182,14 @@ def sloped(call: Callable[[], Tensor]) -> Tensor:
     return value
 
 
-def times(pairs: int, points: int, runs: int) -> Row:
+def times(pairs: int, points: int, runs: int, device: str = "cpu") -> Row:
     """Milliseconds a thousand pairs of every way, in alternation; with the gradient where it has one."""
     calls: dict[str, tuple[Callable[[], Any], int]] = {}
     for name, way in ways().items():
-        call, number = made(name, pairs, points)
-        calls[name] = call, number
+        call, number = made(name, pairs, points, device)
+        calls[name] = finished(call, device), number
         if way.steep:
-            calls[f"{name}: with gradient"] = partial(sloped, call), number
+            calls[f"{name}: with gradient"] = finished(partial(sloped, call), device), number
     taken = alternate([call for call, _ in calls.values()], runs)
     return {name: [1e6 * one / number for one in some] for (name, (_, number)), some in zip(calls.items(), taken, strict=True)}
 
@@ -197,10 +204,10 @@ def memory(name: str, pairs: int, points: int) -> Row:
     return {"bytes": peak(call)[2], "pairs": done}
 
 
-def truth(pairs: int, points: int) -> Row:
+def truth(pairs: int, points: int, device: str = "cpu") -> Row:
     """Mean value of each way on a few pairs; error: largest difference to the same thing solved to the end; bias: mean
     difference to the exact transport of the same cost, as a share of it."""
-    problem = Problem(min(pairs, JUDGED), points)
+    problem = Problem(min(pairs, JUDGED), points, device)
     double = Problem(problem.pairs, points)
     double.tensors = [torch.from_numpy(one) for one in (double.x, double.y, double.a, double.b)]
 
@@ -224,7 +231,7 @@ def truth(pairs: int, points: int) -> Row:
     rows: Row = {}
     for name, way in ways().items():
         value = way.make(problem)()
-        value = value.detach().double().numpy() if isinstance(value, Tensor) else value
+        value = value.detach().double().cpu().numpy() if isinstance(value, Tensor) else value
         end, whole = ends.get(name, (None, exact["squares"]))
         rows[name] = {"value": float(value.mean())}
         if end is not None:
@@ -253,12 +260,12 @@ def part(threads: int, **request: Any) -> Row:
     return row
 
 
-def run(*, pairs: int, points: int, runs: int, threads: int) -> Row:
+def run(*, pairs: int, points: int, runs: int, threads: int, device: str) -> Row:
     size = {"pairs": pairs, "points": points}
     return {
-        "truth": part(threads, part="truth", **size),
-        "times": part(threads, part="times", runs=runs, **size),
-        "memory": {name: part(threads, part="memory", name=name, **size) for name in ways()},
+        "truth": part(threads, part="truth", device=device, **size),
+        "times": part(threads, part="times", runs=runs, device=device, **size),
+        "memory": {name: part(threads, part="memory", name=name, **size) for name in ways() if device == "cpu"},
     }
 
 
@@ -297,6 +304,7 @@ def options_of(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--points", type=int, default=POINTS, help=f"points of each set (default {POINTS})")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"alternating runs of each (default {RUNS})")
     parser.add_argument("--threads", type=int, default=1, help="threads of each; POT's solvers use one (default 1)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours and geomloss compute")
     parser.add_argument("--record", action="store_true", help="keep the figures in results.json")
     options = parser.parse_args(arguments)
     if options.record and (options.pairs, options.points) != (PAIRS, POINTS):
@@ -313,18 +321,19 @@ def main(arguments: list[str] | None = None) -> None:
         print("\n" + json.dumps(PARTS[request.pop("part")](**request)), flush=True)
         return
     options = options_of(arguments)
-    result = run(pairs=options.pairs, points=options.points, runs=options.runs, threads=options.threads)
+    result = run(pairs=options.pairs, points=options.points, runs=options.runs, threads=options.threads, device=options.device)
     figures = figures_of(result, options.runs)
     print(f"{machine()}; {options.threads} threads; ms per 1,000 pairs of {options.points} points; median (16% to 84%)")
     for name, one in figures.items():
         bounds = "" if one.low is None else f"({one.low:.4g} to {one.high:.4g})"
         print(f"{name:52s} {one.value:10.4g} {one.unit:3s} {bounds:22s} {one.cuts}")
     if options.record:
+        place = f"{options.threads} thread(s)" if options.device == "cpu" else torch.cuda.get_device_name()
         record(
-            "set_losses",
+            "set_losses" if options.device == "cpu" else "set_losses-gpu",
             figures,
-            COMMAND,
-            title=f"set losses of 1,000 pairs of {POINTS} weighted points in a plane, float32, on {options.threads} thread(s)",
+            COMMAND if options.device == "cpu" else f"{COMMAND} --device cuda",
+            title=f"set losses of 1,000 pairs of {POINTS} weighted points in a plane, float32, on {place}",
             data=f"synthetic: normal of width 0.2 about centres 0.1 apart; truth on {JUDGED} pairs, solved to the end in float64",
             cuts="POT in float64, pair by pair, with cost matrices given where it takes them; its slow ways timed on 10 pairs",
         )

@@ -44,7 +44,7 @@ CONFINED = {
     **dict.fromkeys(("matplotlib", "plotly", "mplhep", "hist"), {"plots"}),
     "jsonargparse": {"config"},
     "yaml": {"config"},
-    "triton": {"neighbors"},
+    "triton": {"neighbors", "losses"},
     **dict.fromkeys(("data_prep", "benchmarks", "tests"), set()),
 }
 SCORER_ALONE = {"numpy", "pandas"}

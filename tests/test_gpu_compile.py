@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 triton = pytest.importorskip("triton", reason="triton is not installed")
-MODULES = ("gpu_small", "gpu_grid", "gpu_tiles")
+MODULES = ("neighbors.gpu_small", "neighbors.gpu_grid", "neighbors.gpu_tiles", "losses.sets.gpu_matching")
 VARIANTS = [
     pytest.param(*variant, id=f"{module} {variant[0]}")
     for module in MODULES
-    for variant in importlib.import_module(f"pcloud.neighbors.{module}").variants()
+    for variant in importlib.import_module(f"pcloud.{module}").variants()
 ]
 
 
