@@ -1,8 +1,9 @@
 """Do set autoencoders find tops among QCD jets and QCD jets among tops, better than images and the plain cut on the mass?
 
 ``python -m benchmarks.anomaly --background QCD --signal TOP --test BOTH --runs FOLDER`` goes from three stores to the table; runs
-and scores that are in FOLDER already are taken as they are. ``--losses``: one model, one set of jets, every set loss.
-``--contamination``: signal among the training jets. ``--record`` keeps the figures.
+and scores that are in FOLDER already are taken as they are. ``--also gluinos=STORE``: other signals for the same models.
+``--losses``: one model, one set of jets, every set loss. ``--contamination``: signal among the training jets. ``--record`` keeps
+the figures, under a name that ends with ``--window``.
 """
 
 from __future__ import annotations
@@ -72,9 +73,9 @@ def run(folder: Path, name: str, store: Path, overrides: Sequence[str], *, confi
     return out
 
 
-def scored(out: Path, test: Path) -> Rows:
+def scored(out: Path, test: Path, tail: str = "") -> Rows:
     """What the model of a run folder says of the test jets: kept in RUN-test, where ``pcloud evaluate --out`` puts it too."""
-    kept = out.with_name(f"{out.name}-test")
+    kept = out.with_name(f"{out.name}-test{tail}")
     try:
         return read_scores(kept)
     except FileNotFoundError:
@@ -110,29 +111,37 @@ def choose(folder: Path, background: Path) -> int:
     return found.dim
 
 
-def table(folder: Path, stores: dict[str, Path], test: Path, latent: int) -> dict[str, Any]:
-    """Direction -> model and score -> ``judged``."""
-    found: dict[str, Any] = {}
-    for direction, tail in (("tops among QCD", ""), ("QCD among tops", "-top")):
-        made: dict[str, Any] = {}
-        sets: list[np.ndarray] = []
-        for name, (config, overrides, start) in MODELS.items():
-            more = [f"task.latent={latent}"] if name.startswith("set") else []
-            begin = folder / f"{start}{tail}" if start else None
-            out = run(folder, name + tail, stores[tail], [*overrides, *more], config=config, start=begin)
-            rows = scored(out, test)
-            signal = (rows["label"] == 0) if tail else (rows["label"] != 0)
-            for score, words in SCORES.items():
-                if score in rows:
-                    values = np.asarray(rows[score], np.float64)
-                    made[f"{WORDS[name]}: {words}"] = judged(values, rows, signal)
-                    sets += [values] if name.startswith("set") else []
-        if not tail:
-            made["all set autoencoders together"] = together(sets, rows, signal)
-        sign = -1.0 if tail else 1.0
-        made[MASS_CUT] = judged(sign * np.asarray(rows["jet_mass"], np.float64), rows, signal)
-        found[direction] = made
+def table(folder: Path, stores: dict[str, Path], tests: dict[str, Path], latent: int) -> dict[str, Any]:
+    """Direction -> model and score -> ``judged``. Of the tests the first is looked at from both sides."""
+    found = {}
+    for place, (name, test) in enumerate(tests.items()):
+        found[f"{name} among QCD"] = direction(folder, "", stores[""], test, latent, tail=f"-{name}" if place else "")
+    if "-top" in stores:
+        name, test = next(iter(tests.items()))
+        found[f"QCD among {name}"] = direction(folder, "-top", stores["-top"], test, latent)
     return found
+
+
+def direction(folder: Path, kind: str, store: Path, test: Path, latent: int, tail: str = "") -> dict[str, Any]:
+    """Model and score -> ``judged``: models trained on ``store``; of kind "-top", label 0 is the signal."""
+    made: dict[str, Any] = {}
+    sets: list[np.ndarray] = []
+    for name, (config, overrides, start) in MODELS.items():
+        more = [f"task.latent={latent}"] if name.startswith("set") else []
+        begin = folder / f"{start}{kind}" if start else None
+        out = run(folder, name + kind, store, [*overrides, *more], config=config, start=begin)
+        rows = scored(out, test, tail)
+        signal = (rows["label"] == 0) if kind else (rows["label"] != 0)
+        for score, words in SCORES.items():
+            if score in rows:
+                values = np.asarray(rows[score], np.float64)
+                made[f"{WORDS[name]}: {words}"] = judged(values, rows, signal)
+                sets += [values] if name.startswith("set") else []
+    if not kind:
+        made["all set autoencoders together"] = together(sets, rows, signal)
+    sign = -1.0 if kind else 1.0
+    made[MASS_CUT] = judged(sign * np.asarray(rows["jet_mass"], np.float64), rows, signal)
+    return made
 
 
 def fidelity(out: Path, store: Path) -> dict[str, float]:
@@ -191,14 +200,19 @@ def contamination_study(folder: Path, stores: dict[str, Path], test: Path, laten
     return contamination(trained, fractions=(0.0, 0.1))
 
 
-def recorded(found: dict[str, Any], stores: dict[str, Path], test: Path, made: str) -> None:
+def recorded(found: dict[str, Any], stores: dict[str, Path], tests: dict[str, Path], made: str, window: str) -> None:
     """Keep all that was found."""
     jets = {tail: len(Store.open(store)) for tail, store in stores.items()}
-    data = f"{made}; trained on {jets['']:,} QCD jets, judged on {len(Store.open(test)):,} jets, half of them tops"
+    first, test = next(iter(tests.items()))
+    data = f"{made}; trained on {jets['']:,} QCD jets, judged on {len(Store.open(test)):,} jets, half of them {first}"
     cuts = "none; e10, e100: signal efficiency at background rejection 10, 100"
     for direction, rows in found["table"].items():
-        name = "anomaly-" + direction.split()[0].lower()
-        here = data if name == "anomaly-tops" else data.replace(f"{jets['']:,} QCD jets", f"{jets['-top']:,} tops")
+        signal = direction.split()[0]
+        if signal == "QCD":
+            here = data.replace(f"{jets['']:,} QCD jets", f"{jets['-top']:,} {first}")
+        else:
+            here = data.replace(f"half of them {first}", f"half of them {signal}")
+        name = f"anomaly-{signal.lower()}{window}"
         record(name, figures(rows), COMMAND, title=f"Autoencoders: {direction}", data=here, cuts=cuts)
     if "losses" in found:
         rows = {}
@@ -224,10 +238,10 @@ def recorded(found: dict[str, Any], stores: dict[str, Path], test: Path, made: s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--background", type=Path, required=True, metavar="QCD", help="store to train on; its label 0")
-    parser.add_argument(
-        "--signal", type=Path, required=True, metavar="TOP", help="store of the inverse direction; its other labels"
-    )
+    parser.add_argument("--signal", type=Path, metavar="TOP", help="store of the inverse direction; its other labels")
     parser.add_argument("--test", type=Path, required=True, metavar="BOTH", help="store with both, of which no jet is trained on")
+    parser.add_argument("--also", action="append", default=[], metavar="NAME=STORE", help="as --test, with another signal")
+    parser.add_argument("--window", default="", metavar="-NAME", help="end of the names to record under, as -800-900")
     parser.add_argument("--runs", type=Path, required=True, metavar="FOLDER", help="for runs, scores and anomaly.json")
     parser.add_argument("--latent", type=int, metavar="N", help="its size, where a scan of the background was made before")
     parser.add_argument("--made", default="synthetic: pcloud prepare top-tagging --generate", help="how the jets were made")
@@ -238,19 +252,24 @@ def main() -> None:
     folder = given.runs
     background = unlabelled(given.background, folder / "stores" / "background", lambda label: label == 0)
     latent = given.latent or choose(folder, background)
-    stores = {"": background, "-top": unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)}
+    stores = {"": background}
+    if given.signal:
+        stores["-top"] = unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)
+    tests = {"tops": given.test, **{name: Path(path) for name, _, path in (one.partition("=") for one in given.also)}}
     found: dict[str, Any] = {"latent": latent}
     if given.contamination:
+        if not given.signal:
+            parser.error("--contamination needs --signal")
         found["contamination"] = contamination_study(folder, stores, given.test, latent)
         say(found["contamination"]["verdict"])
     if given.losses:
         found["losses"] = losses(folder, background, given.test, latent)
-    found["table"] = table(folder, stores, given.test, latent)
+    found["table"] = table(folder, stores, tests, latent)
     (folder / "anomaly.json").write_text(json.dumps(found, indent=1) + "\n")
     for direction, made in found["table"].items():
         say(f"{direction}\n{text(made)}\n")
     if given.record:
-        recorded(found, stores, given.test, given.made)
+        recorded(found, stores, tests, given.made, given.window)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pcloud import cli
+from pcloud.cli.tagger_report import read_scores
 from pcloud.data.event import Inputs, to_cloud
 from pcloud.data.store import Store, StoreWriter
 from pcloud.pretrained import fingerprint, load
@@ -63,6 +64,37 @@ def test_seeds_in_sequence_go_on_after_a_stop(config: Path, tmp_path: Path) -> N
         cli.train_seeds(config, 1, run=run)
     with pytest.raises(ValueError, match="--train.seed=3: --seeds sets it"):
         cli.train_seeds(config, 2, run=run, overrides=["train.seed=3"])
+
+
+def test_seeds_are_judged_together_beside_trees(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli.simulate(tmp_path / "jets", kind="top-tagging", events=240, seed=1, generator="toy")
+    overrides = [f"data.store={tmp_path / 'jets'}", f"data.feat=[{KINEMATIC}]", "data.validation=0.4"]
+    overrides += ["train.steps=60", "train.events=48", "train.optimizer=adamw", "train.average=0"]
+    run = cli.train_seeds(config, 2, run=tmp_path / "run", overrides=overrides)
+    assert cli.main(["evaluate", str(run), "--trees"]) == 0
+    said = capsys.readouterr().out
+    folder = run / "evaluation"
+    report = json.loads((folder / "report.json").read_text())
+    each = [json.loads((folder / f"seed-{seed}" / "report.json").read_text()) for seed in range(2)]
+    assert report["seeds"] == {f"seed-{seed}": one["summary"] for seed, one in enumerate(each)}
+    areas = [one["summary"]["auc"] for one in each]
+    assert report["failed"] == {} and min(areas) > 0.6
+    assert report["spread"]["auc"]["median"] == pytest.approx(np.mean(areas))
+    p = [read_scores(folder / f"seed-{seed}")["p_1"] for seed in range(2)]
+    np.testing.assert_allclose(read_scores(folder)["p_1"], np.mean(p, 0))
+    gap = report["high_level"]["gap"]["value"]
+    theirs = report["high_level"]["figures"]["auc"]["value"]
+    assert gap == pytest.approx(report["tagging"]["figures"]["auc"]["value"] - theirs)
+    assert "AUC beyond that of trees" in said and "mean as one: auc" in said
+    page = (folder / "report.html").read_text()
+    assert "Beside observables" in page and 'href="seed-1/report.html"' in page
+
+
+def test_what_trees_and_seeds_cannot_do(config: Path, jets_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished seeds; train with --seeds"):
+        cli.evaluate_seeds(tmp_path)
+    with pytest.raises(ValueError, match="jets-top: trees learn what a run learned; name the folder of a run"):
+        cli.evaluate("jets-top", store=jets_store, out=tmp_path / "out", trees=True)
 
 
 def test_classes_are_those_of_the_store(config: Path, tmp_path: Path) -> None:

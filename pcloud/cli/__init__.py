@@ -20,6 +20,7 @@ _DOORS = {
     "train_seeds": "pcloud.cli.seeds",
     "tune": "pcloud.cli.tuning",
     "evaluate": "pcloud.cli.evaluation",
+    "evaluate_seeds": "pcloud.cli.seeds_report",
     "predict": "pcloud.cli.prediction",
     "export": "pcloud.cli.exporting",
     "score": "pcloud.cli.scoring",
@@ -27,8 +28,8 @@ _DOORS = {
     "inspect": "pcloud.cli.inspection",
 }
 __all__ = [
-    "display", "evaluate", "export", "inspect", "main", "predict", "prepare", "score", "simulate", "teach", "train",
-    "train_seeds", "tune",
+    "display", "evaluate", "evaluate_seeds", "export", "inspect", "main", "predict", "prepare", "score", "simulate", "teach",
+    "train", "train_seeds", "tune",
 ]  # fmt: skip
 
 

@@ -117,12 +117,13 @@ def _tune(verbs: Verbs) -> None:
 
 def _evaluate(verbs: Verbs) -> None:
     verb = _add(verbs, "evaluate", "measure a model on events it was not trained on")
-    verb.add_argument("run", help="run folder, or a shipped model's name")
+    verb.add_argument("run", help="run folder, that of several seeds, or a shipped model's name")
     verb.add_argument("--store", type=Path, metavar="S", help="events with truth (default: those the run held out)")
     verb.add_argument("--out", type=Path, metavar="FOLDER", help="for report.json and report.html (default RUN/evaluation)")
     verb.add_argument("--allow-trained-events", action="store_true", help="take trained events too, and stamp the report")
     _allow_geometry(verb)
     verb.add_argument("--robust", action="store_true", help="also the figures of a tagger on smeared, thinned and blanked jets")
+    verb.add_argument("--trees", action="store_true", help="also trees on observables beside a tagger, fitted to the same jets")
     verb.add_argument("--stages", action="store_true", help="also the score still within reach after each stage of a finder")
     verb.add_argument("--device", choices=DEVICES, default="auto")
 

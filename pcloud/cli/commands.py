@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,28 +98,40 @@ def tune(given: Namespace) -> None:
 
 def evaluate(given: Namespace) -> None:
     from pcloud.cli.scoring import figures
+    from pcloud.cli.seeds_report import seeds_of
 
+    options = {name: value for name, value in vars(given).items() if name not in ("verb", "run")}
     with _bar("evaluating events") as progress:
-        report = cli.evaluate(
-            given.run,
-            store=given.store,
-            out=given.out,
-            allow_trained_events=given.allow_trained_events,
-            allow_geometry=given.allow_geometry,
-            stages=given.stages,
-            robust=given.robust,
-            device=given.device,
-            progress=progress,
-        )
+        if seeds_of(given.run):
+            _seeds(cli.evaluate_seeds(given.run, **options, progress=progress))
+            return
+        report = cli.evaluate(given.run, **options, progress=progress)
     inputs = "all constituents in" if {"tagging", "search"} & report.keys() else "all hits in"
     print(f"{len(report['events']['ids'])} events of {report['events']['from']}, {inputs}")
     for name, value in report["summary"].items():
         print(f"  {name:28s} {value:.4f}")
+    _beyond(report)
     for row in report.get("stages", ()):
         print(f"  score within reach after {row['stage']:12s} {row['score']:.4f}  ({row['made']:,.0f} per event)")
     for line in figures(report.get("figures", {})):
         print(line)
     _cost(report["seconds"], len(report["events"]["ids"]), report["peak_bytes"], report["device"], report["notes"])
+
+
+def _seeds(report: Mapping[str, Any]) -> None:
+    print(f"{len(report['seeds'])} seeds on {len(report['events']['ids'])} events of {report['events']['from']}")
+    for name, one in report["spread"].items():
+        print(f"  {name:28s} {one['median']:.4f} +- {one['spread']:.4f}")
+    for name, one in report.get("tagging", {}).get("figures", {}).items():
+        print(f"  {'mean as one: ' + name:28s} " + ("infinite" if one["value"] is None else f"{one['value']:.4f}"))
+    _beyond(report)
+    for line in report["notes"]:
+        print(f"  {line}")
+
+
+def _beyond(report: Mapping[str, Any]) -> None:
+    if "gap" in report.get("high_level", {}):
+        print(f"  {'AUC beyond that of trees':28s} {report['high_level']['gap']['value']:+.4f}")
 
 
 def predict(given: Namespace) -> None:

@@ -16,6 +16,8 @@ import numpy as np
 
 from pcloud import config
 from pcloud.cli import anomaly_report
+from pcloud.cli.high_level import beside, trees_of
+from pcloud.cli.high_level import section as high_level_section
 from pcloud.cli.inference import Seconds, check_input, clock, infer_many, machine, origin, peak_memory
 from pcloud.cli.inspection import read_split
 from pcloud.cli.sources import Input, Progress
@@ -41,6 +43,7 @@ def evaluate(
     allow_geometry: bool = False,
     stages: bool = False,
     robust: bool = False,
+    trees: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Report:
@@ -50,7 +53,7 @@ def evaluate(
     trained on are known by where their points lie; they raise ValueError, or are counted in ``trained_events`` if allowed.
     ``stages``: also the highest score still within reach after each stage of a track finder, which runs it once more.
     ``robust``: also the figures of a tagger on jets changed on purpose, see ``tagger_report.changes``. A tagger's rows are kept
-    in scores.parquet.
+    in scores.parquet. ``trees``: also boosted trees on observables of the jets, fitted to those that the tagger learned.
     """
     model = load(run, device)
     source, ids = _events(run, store)
@@ -79,6 +82,8 @@ def evaluate(
         if progress is not None:
             progress(done, len(ids))
     rows = concatenate(judged.parts)
+    if trees and not is_tagger(rows):
+        raise ValueError(f"trees: they stand beside taggers; model {model.name} finds no classes")
     report: Report = {
         "model": origin(model),
         "events": {"from": source.path.name, "ids": list(ids), "source": source.store.source if source.store else {}},
@@ -86,6 +91,7 @@ def evaluate(
         "summary": model.task.summarize(rows),
         **(_tracking(rows, judged.events) if _has_tracks(rows, judged.events) else {}),
         **({"tagging": judged.tagging(rows)} if is_tagger(rows) else {}),
+        **({"high_level": beside(rows, trees_of(run, source, rows))} if trees else {}),
         **({"search": anomaly_report.judgement(rows)} if anomaly_report.is_search(rows) else {}),
         **({"stages": mean_ceilings(reached)} if stages else {}),
         "seconds": seconds,
@@ -94,7 +100,7 @@ def evaluate(
         "notes": notes + ([f"{len(trained)} of {len(ids)} events were TRAINED ON, as allowed"] if trained else []),
     }
     folder.mkdir(exist_ok=True)
-    write(folder / "report.json", (json.dumps(_finite(report), indent=1, allow_nan=False) + "\n").encode())
+    write(folder / "report.json", (json.dumps(finite(report), indent=1, allow_nan=False) + "\n").encode())
     if is_tagger(rows) or anomaly_report.is_search(rows):
         write_scores(folder, rows)
     _page(folder / "report.html", model, report, rows, pictured)
@@ -167,12 +173,12 @@ def _events(run: str | Path, store: str | Path | None) -> tuple[Input, tuple[int
     return source, source.chosen(held)
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The report with None for nan and infinities, which JSON has no words for."""
     if isinstance(value, dict):
-        return {name: _finite(one) for name, one in value.items()}
+        return {name: finite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [finite(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -228,6 +234,8 @@ def _page(path: Path, model: Model, report: Report, rows: Rows, pictured: Sequen
         )
     if "tagging" in report:
         sections += tagging_sections(report["tagging"], rows)
+    if "high_level" in report:
+        sections.append(high_level_section(report["high_level"], report["tagging"]["figures"]))
     if "search" in report:
         pairs = anomaly_report.examples(model, [model.cloud(event) for event in pictured])
         sections += anomaly_report.sections(report["search"], rows, pairs, _classes(report, rows))
