@@ -15,7 +15,7 @@ from data_prep.jets import FLAGS, Jets, from_pt_eta_phi
 OBJECTS = ("jets", "events")
 NOTE = (
     "a cloud is a whole event: its axis lies at eta = phi = 0 with the scalar sum of pT, so that deta and dphi are eta and phi, "
-    "and jet_pt is that sum; leptons inside jets are not taken out of them"
+    "jet_pt is that sum and jet_mass the invariant mass of all points; leptons inside jets are not taken out of them"
 )
 
 
@@ -50,6 +50,8 @@ def cloud_of(kinds: list[Objects], first: int, weight: np.ndarray | None = None)
     offsets = np.concatenate([[0], np.cumsum(counts.sum(axis=0))])
     pt, energy = (np.bincount(owner[order], one, counts.shape[1]) for one in (np.hypot(p4[:, 0], p4[:, 1]), p4[:, 3]))
     nothing = np.zeros(len(pt))
+    px, py, pz = (np.bincount(owner[order], one, counts.shape[1]) for one in p4[:, :3].T)
+    mass = np.sqrt(np.maximum(energy**2 - px**2 - py**2 - pz**2, 0.0))
     return Jets(
         p4,
         offsets,
@@ -57,6 +59,7 @@ def cloud_of(kinds: list[Objects], first: int, weight: np.ndarray | None = None)
         None,
         axis=np.stack([pt, nothing, nothing, energy], axis=1),
         point={"charge": charge, "is_jet": flag == "is_jet", **{name: flag == name for name in FLAGS}},
+        event={"jet_mass": mass},
         truth={} if weight is None else {"weight": weight},
     )
 

@@ -6,7 +6,7 @@ A reader yields `Jets`, blocks of some thousand; ``write_store(store, blocks, so
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,7 @@ _ABOUT = {
     "dz_error": ("mm", "its standard error"),
     "tanh_d0": ("", "tanh of d0 in mm"),
     "tanh_dz": ("", "tanh of dz in mm"),
+    "pair_mass": ("GeV", "invariant mass of the two tops, as generated"),
 }
 _JET = {"jet_pt": "GeV", "jet_eta": "", "jet_phi": "rad", "jet_mass": "GeV"}
 
@@ -86,6 +87,29 @@ class Jets:
             some(self.event, rows),
             some(self.truth, rows),
         )
+
+
+def joined(parts: Sequence[Jets]) -> Jets:
+    """All jets of the parts, at least one, which have the same columns; their ids as they came."""
+    counts = [np.diff(one.offsets) for one in parts]
+
+    def whole(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        return None if columns[0] is None else np.concatenate([one for one in columns if one is not None])
+
+    def all_of(columns: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {name: np.concatenate([one[name] for one in columns]) for name in columns[0]}
+
+    return Jets(
+        np.concatenate([one.p4 for one in parts]),
+        np.concatenate([[0], np.cumsum(np.concatenate(counts))]),
+        np.concatenate([one.event_id for one in parts]),
+        whole([one.label for one in parts]),
+        whole([one.weight for one in parts]),
+        whole([one.axis for one in parts]),
+        all_of([one.point for one in parts]),
+        all_of([one.event for one in parts]),
+        all_of([one.truth for one in parts]),
+    )
 
 
 def from_pt_eta_phi(pt: np.ndarray, eta: np.ndarray, phi: np.ndarray, mass: np.ndarray | float = 0.0) -> np.ndarray:

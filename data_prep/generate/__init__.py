@@ -1,6 +1,7 @@
 """Jets from nothing: collisions of Pythia 8, or a toy shower, through a detector and FastJet into a store with labels.
 
-`top_tagging(store, events=20000, seed=1)` and `quark_gluon` are what ``pcloud prepare top-tagging STORE --generate N`` calls.
+`top_tagging(store, events=20000, seed=1)` and `quark_gluon` are what ``pcloud prepare top-tagging STORE --generate N`` calls;
+`top_pairs` makes whole events, whose jets are the points.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pcloud import farm
 from pcloud.data import manifest
 from pcloud.data.store import Store
 
-__all__ = ["KINDS", "Recipe", "quark_gluon", "top_tagging"]
+__all__ = ["KINDS", "Recipe", "quark_gluon", "top_pairs", "top_tagging"]
 
 
 def generate(
@@ -36,7 +37,7 @@ def generate(
     workers: int = 1,
     progress: farm.Progress | None = None,
 ) -> list[Path]:
-    """Write a store of `events` jets, one of a collision, and return its path.
+    """Write a store of `events` jets, one of a collision, or of top-pairs whole events, and return its path.
 
     process: classes, in equal parts, of data_prep.generate.processes. pt: range (GeV), eta: limit, radius: of anti-kT; the
     kind's own where None. generator: pythia8 (the default) or toy, which needs no package and is no physics. A jet depends on
@@ -65,6 +66,7 @@ def generate(
 
 top_tagging: Callable[..., list[Path]] = partial(generate, "top-tagging")
 quark_gluon: Callable[..., list[Path]] = partial(generate, "quark-gluon")
+top_pairs: Callable[..., list[Path]] = partial(generate, "top-pairs")
 
 
 class _Chunk(NamedTuple):

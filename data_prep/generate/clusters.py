@@ -1,6 +1,7 @@
 """Jets out of what was measured: anti-kT by FastJet, one of the two hardest of an event, in a window and matched to a decay.
 
-``pick(objects, decays, radius=0.8, low=550, high=650, eta=2)`` gives the objects of each jet that counts. Who publishes what
+``pick(objects, decays, radius=0.8, low=550, high=650, eta=2)`` gives the objects of each jet that counts, ``jets`` all jets of
+events. Who publishes what
 FastJet clustered is asked by its authors to cite EPJC 72 (2012) 1896, arXiv:1111.6097; its banner would tear progress bars.
 """
 
@@ -30,9 +31,8 @@ def pick(
     particle and all its quarks are nearer than the radius in eta and phi. Of several that count it is the hardest.
     """
     clusters = _cluster(objects, radius)
-    jets, members = clusters.inclusive_jets(min_pt=low / 2), clusters.constituent_index(min_pt=low / 2)
-    events = np.repeat(np.arange(len(jets)), ak.to_numpy(ak.num(jets)))
-    p4 = np.stack([ak.to_numpy(ak.flatten(jets[name])) for name in ("px", "py", "pz", "E")], axis=1)
+    members = clusters.constituent_index(min_pt=low / 2)
+    events, p4 = _flat(clusters.inclusive_jets(min_pt=low / 2))
     order = np.lexsort((-np.hypot(p4[:, 0], p4[:, 1]), events))
     rank = np.arange(len(order)) - np.searchsorted(events, events)[order]
     pt, jet_eta, phi = _direction(p4[order])
@@ -45,6 +45,20 @@ def pick(
     counts = ak.to_numpy(ak.num(flat))
     rows = ak.to_numpy(ak.flatten(flat)) + np.repeat(objects.offsets[events[order[chosen]]], counts)
     return rows, np.concatenate([[0], np.cumsum(counts)])
+
+
+def jets(objects: Objects, *, radius: float, low: float, high: float, eta: float) -> tuple[np.ndarray, np.ndarray]:
+    """All jets with low < pT < high (GeV) and abs(eta) < eta: p4 [jets, 4] (GeV) and the event that each is of [jets]."""
+    events, p4 = _flat(_cluster(objects, radius).inclusive_jets(min_pt=low))
+    pt, jet_eta, _ = _direction(p4)
+    good = (pt > low) & (pt < high) & (np.abs(jet_eta) < eta)
+    return p4[good], events[good]
+
+
+def _flat(jets: ak.Array) -> tuple[np.ndarray, np.ndarray]:
+    """The event of each jet [jets] and its p4 [jets, 4]."""
+    p4 = np.stack([ak.to_numpy(ak.flatten(jets[name])) for name in ("px", "py", "pz", "E")], axis=1)
+    return np.repeat(np.arange(len(jets)), ak.to_numpy(ak.num(jets))), p4
 
 
 def _cluster(objects: Objects, radius: float) -> fastjet.ClusterSequence:

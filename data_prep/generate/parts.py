@@ -19,6 +19,7 @@ import numpy as np
 from data_prep.jets import Jets
 
 SETTINGS = "settings.json"
+SCOPES = ("point", "event", "truth")  # of the columns that jets may have beside those of all
 
 
 def _folder(store: Path) -> Path:
@@ -47,8 +48,8 @@ class Parts:
         return self._file(number).exists()
 
     def keep(self, number: int, jets: Jets) -> None:
-        columns = {f"point.{name}": column for name, column in jets.point.items()}
-        named = {"p4": jets.p4, "offsets": jets.offsets, "event_id": jets.event_id, "label": jets.label, **columns}
+        columns = {f"{scope}.{name}": column for scope in SCOPES for name, column in getattr(jets, scope).items()}
+        named = {name: getattr(jets, name) for name in ("p4", "offsets", "event_id", "label", "weight", "axis")} | columns
         given: dict[str, Any] = {name: column for name, column in named.items() if column is not None}
         self._whole(self._file(number), lambda out: np.savez(out, **given))
 
@@ -57,9 +58,12 @@ class Parts:
         try:
             with np.load(file, allow_pickle=False) as stored:
                 columns = {name: stored[name] for name in stored.files}
-            point = {name.removeprefix("point."): columns.pop(name) for name in list(columns) if name.startswith("point.")}
-            return Jets(**columns, point=point)
-        except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            further: dict[str, Any] = {scope: {} for scope in SCOPES}
+            for name in [name for name in columns if "." in name]:
+                scope, column = name.split(".", 1)
+                further[scope][column] = columns.pop(name)
+            return Jets(**columns, **further)
+        except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{file}: damaged ({error}); delete this file and run the same command again") from error
 
     @staticmethod

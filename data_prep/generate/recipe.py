@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_prep.generate.processes import PROCESSES
-from data_prep.jets import Jets
+from data_prep.generate.processes import PAIRS, PROCESSES, Process
+from data_prep.jets import Jets, joined
 
 CHUNK = 1000  # jets that are made, and kept after a broken run, together
 VERSION = 1  # raised whenever the same arguments give other jets
@@ -21,17 +21,20 @@ PYTHIA, TOY = GENERATORS = ("pythia8", "toy")
 
 
 class Window(NamedTuple):
-    """classes, the range of pT (GeV), the limit of abs(eta), and the radius of anti-kT."""
+    """classes, the range of pT (GeV), the limit of abs(eta), and the radius of anti-kT; the processes, and who makes them."""
 
     classes: tuple[str, ...]
     pt: tuple[float, float]
     eta: float
     radius: float
+    processes: Mapping[str, Process] = PROCESSES
+    makers: Mapping[str, str] = {PYTHIA: "collisions", TOY: "toy"}
 
 
 KINDS = {
     "top-tagging": Window(("qcd", "top"), (550.0, 650.0), 2.0, 0.8),
     "quark-gluon": Window(("gluon", "quark"), (500.0, 550.0), 1.7, 0.4),
+    "top-pairs": Window(("ttbar", "zprime"), (30.0, 5000.0), 2.5, 0.4, PAIRS, {PYTHIA: "whole"}),
 }
 
 
@@ -61,10 +64,10 @@ class Recipe:
     ) -> Recipe:
         """What is None is the kind's own. ValueError of one line on a bad value, or where a package is missing."""
         usual = KINDS[kind]
-        names = usual.classes if process is None else tuple(process)
+        names, known = usual.classes if process is None else tuple(process), usual.processes
         for name in names:
-            if name not in PROCESSES or names.count(name) > 1:
-                raise ValueError(f"process: {name!r} came, each once of {', '.join(PROCESSES)} expected")
+            if name not in known or names.count(name) > 1:
+                raise ValueError(f"process: {name!r} came, each once of {', '.join(known)} expected")
         pt = usual.pt if pt is None else (float(pt[0]), float(pt[1]))
         eta, radius = usual.eta if eta is None else eta, usual.radius if radius is None else radius
         if not 20 <= pt[0] < pt[1] <= 5000:
@@ -73,7 +76,7 @@ class Recipe:
             raise ValueError(f"eta {eta:g} and radius {radius:g} came, expected within (0, 2.5] and [0.1, 1.5]")
         if seed < 0:
             raise ValueError(f"seed: {seed} came, expected 0 or above")
-        recipe = cls(kind, seed, generator or PYTHIA, tuple(n for n in PROCESSES if n in names), pt, eta, radius)
+        recipe = cls(kind, seed, generator or PYTHIA, tuple(n for n in known if n in names), pt, eta, radius)
         recipe._maker()
         return recipe
 
@@ -90,7 +93,7 @@ class Recipe:
             "truth": True,
             "synthetic": True,
             "classes": list(self.classes),
-            "processes": {name: PROCESSES[name].text for name in self.classes},
+            "processes": {name: KINDS[self.kind].processes[name].text for name in self.classes},
             "recipe": self.told(),
             "notes": [self._maker().NOTE],
         }
@@ -102,33 +105,24 @@ class Recipe:
         shares = shares[turn:] + shares[:turn]
         given = enumerate(zip(self.classes, shares, strict=True))
         made = [self._one(name, number, share, label) for label, (name, share) in given if share]
-        return _shuffled(made, np.random.default_rng([self.seed, number, len(PROCESSES)]), CHUNK * number)
+        rng = np.random.default_rng([self.seed, number, len(KINDS[self.kind].processes)])
+        shuffled = joined(made).take(rng.permutation(jets))
+        shuffled.event_id = np.arange(CHUNK * number, CHUNK * number + jets)
+        return shuffled
 
     def _one(self, name: str, number: int, share: int, label: int) -> Jets:
-        code = list(PROCESSES).index(name)
+        code = list(KINDS[self.kind].processes).index(name)
         sequence = np.random.SeedSequence([self.seed, number, code])
         jets: Jets = self._maker().make(self, name, share, sequence)
         jets.label = np.full(share, label)
         return jets
 
     def _maker(self) -> Any:
-        if self.generator not in GENERATORS:
-            raise ValueError(f"generator: {self.generator!r} came, expected one of {', '.join(GENERATORS)}")
+        makers = KINDS[self.kind].makers
+        if self.generator not in makers:
+            raise ValueError(f"generator: {self.generator!r} came, expected one of {', '.join(makers)}")
         try:
-            return import_module(f"data_prep.generate.{'collisions' if self.generator == PYTHIA else 'toy'}")
+            return import_module(f"data_prep.generate.{makers[self.generator]}")
         except ImportError as error:
             needs = f"{error.name} is not installed; it comes with: pip install 'pcloud[jets]'"
-            raise ValueError(f"generator: {needs}; --generator toy needs nothing") from error
-
-
-def _shuffled(parts: Sequence[Jets], rng: np.random.Generator, first: int) -> Jets:
-    """All jets of the parts in one block, in random order, their ids counted from the first."""
-    counts = np.concatenate([np.diff(one.offsets) for one in parts])
-    starts = np.cumsum(counts) - counts
-    order = rng.permutation(len(counts))
-    offsets = np.concatenate([[0], np.cumsum(counts[order])])
-    rows = np.arange(offsets[-1]) + np.repeat(starts[order] - offsets[:-1], counts[order])
-    point = {name: np.concatenate([one.point[name] for one in parts])[rows] for name in parts[0].point}
-    label = np.concatenate([one.label for one in parts if one.label is not None])[order]
-    p4 = np.concatenate([one.p4 for one in parts])[rows]
-    return Jets(p4, offsets, np.arange(first, first + len(counts)), label, point=point)
+            raise ValueError(f"generator: {needs}{'; --generator toy needs nothing' if TOY in makers else ''}") from error

@@ -67,7 +67,8 @@ def simulate(
 
     ``kind``: an entry point of the group pcloud.generators. ``options`` go to it as they are, those that are None left out;
     of trackml: preset, pileup, phase, generator, engine, detectors, first_event, store (see data_prep.simulate.simulate); of
-    top-tagging and quark-gluon, which write stores of jets: process, pt, eta, radius, generator (data_prep.generate.generate).
+    top-tagging and quark-gluon, which write stores of jets, and top-pairs, of whole events: process, pt, eta, radius, generator
+    (data_prep.generate.generate).
     """
     given = {name: value for name, value in options.items() if value is not None}
     generator = config.find("generator", kind, {}, "generator")

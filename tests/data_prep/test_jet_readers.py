@@ -209,6 +209,8 @@ def test_the_sample_of_cms_open_data(samples: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         first.point["deta"], np.arcsinh(first.point["pz"] / np.hypot(first.point["px"], first.point["py"])), rtol=1e-4
     )
+    total = [np.sum(first.point[name], dtype=np.float64) for name in ("px", "py", "pz", "energy")]
+    assert np.isclose(first.event["jet_mass"][0] ** 2, total[3] ** 2 - np.square(total[:3]).sum(), rtol=1e-4)
     with pytest.raises(ValueError, match="no particle-flow candidates .* take whole events: --objects events"):
         nanoaod.SOURCE.prepare(path, tmp_path / "t", objects="jets")
 
