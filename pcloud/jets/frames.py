@@ -79,17 +79,39 @@ def upright(p4: Tensor, offsets: Tensor) -> Tensor:
     """Jets along the x axis turned about it, so that across it, weighted by pT / |p|^2, momenta spread most along y; and mirrored
     so that of either sign of y, and of z, the half of larger pT is the positive one. A jet that spreads alike everywhere stays.
     """
-    owner = segments.event_of(offsets, p4.shape[0])
     px, py, pz, energy = p4.unbind(-1)
     weight = torch.hypot(px, py) / p4[:, :3].square().sum(-1).clamp(min=TINY)
-    yy, yz, zz = (segments.sum(weight * product, offsets) for product in (py * py, py * pz, pz * pz))
-    turn = 0.5 * torch.atan2(2 * yz, yy - zz)
-    turn = torch.where(torch.hypot(yz, yy - zz) > TINY, turn, 0.0)
-    cos, sin = torch.cos(turn)[owner], torch.sin(turn)[owner]
-    y, z = cos * py + sin * pz, cos * pz - sin * py
+    y, z = _along_first(py, pz, weight, offsets)
     pt = torch.hypot(px, y)
-    y, z = (one * torch.where(segments.sum(pt * torch.sign(one), offsets) < 0, -1.0, 1.0)[owner] for one in (y, z))
+    y, z = (_positive(one, pt, offsets) for one in (y, z))
     return torch.stack([px, y, z, energy], dim=-1)
+
+
+def level(p4: Tensor, offsets: Tensor) -> Tensor:
+    """Whole events turned about the beam so that, weighted by 1 / pT, transverse momenta spread most along y; and mirrored so
+    that of either sign of x, of y, and of z, the half of larger pT is the positive one. What recoils against one another then
+    lies at phi = pi / 2 and -pi / 2, and hardly anything at the seam of phi."""
+    px, py, pz, energy = p4.unbind(-1)
+    pt = torch.hypot(px, py)
+    y, x = _along_first(py, px, 1 / pt.clamp(min=TINY), offsets)
+    x, y, z = (_positive(one, pt, offsets) for one in (x, y, pz))
+    return torch.stack([x, y, z, energy], dim=-1)
+
+
+def _along_first(a: Tensor, b: Tensor, weight: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Components a and b [points] turned into one another, event by event, so that they spread most along the first."""
+    aa, ab, bb = (segments.sum(weight * product, offsets) for product in (a * a, a * b, b * b))
+    turn = 0.5 * torch.atan2(2 * ab, aa - bb)
+    turn = torch.where(torch.hypot(ab, aa - bb) > TINY, turn, 0.0)
+    owner = segments.event_of(offsets, a.shape[0])
+    cos, sin = torch.cos(turn)[owner], torch.sin(turn)[owner]
+    return cos * a + sin * b, cos * b - sin * a
+
+
+def _positive(one: Tensor, pt: Tensor, offsets: Tensor) -> Tensor:
+    """A component [points] with its sign changed in the events where the negative half has more pT."""
+    side = torch.where(segments.sum(pt * torch.sign(one), offsets) < 0, -1.0, 1.0)
+    return one * side[segments.event_of(offsets, one.shape[0])]
 
 
 def standard(p4: Tensor, offsets: Tensor, *, mass: float = 0.25, energy: float = 1.0) -> Tensor:

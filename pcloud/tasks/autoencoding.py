@@ -1,4 +1,5 @@
-"""Autoencoding sets: a jet goes through a few numbers and comes back; what comes back badly is unlike what was trained on.
+"""Autoencoding sets: a jet, or an event of jets, goes through a few numbers and comes back; what comes back badly is unlike what
+was trained on.
 
 An encoder says one vector per jet, ``latent`` numbers are made of it, and of these alone a decoder makes a set: directions,
 shares of the momentum, and how many. No label is ever asked for.
@@ -16,15 +17,13 @@ from torch import Tensor, nn
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.encoders import Encoder
-from pcloud.jets.sets import WeightedSet, as_set
+from pcloud.jets.sets import FRAMES, WeightedSet, as_set
 from pcloud.losses.sets import SET_LOSSES
 from pcloud.metrics.reconstruction import summary
 from pcloud.neighbors import knn
 from pcloud.nn import DenseDecoder, SetDecoder
 from pcloud.tasks.invented import contrast as contrast_of
 from pcloud.tasks.protocol import Rows
-
-RADIUS = 0.8  # rad: the unit of directions in losses
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,14 @@ class Autoencoding(nn.Module):
     """z = W norm(encoder(cloud).events);  (directions, shares, count) = decoder(z);  score = set loss, or distance to latents.
 
     latent    numbers a jet goes through
-    loss      one of ``losses.sets.SET_LOSSES``, on directions in units of 0.8 rad weighted by shares; ``loss_options`` its own
+    loss      one of ``losses.sets.SET_LOSSES``, on directions in the unit of the frame (0.8 rad, of events pi / 2), weighted by
+              shares; ``loss_options`` its own
     decoder   "queries" or "dense", of ``slots`` points at most and ``channels`` wide
-    frame     "jet", or "standard": seen so that neither mass nor pT of the jet is left (``jets.sets``)
+    frame     "jet", or "standard": seen so that neither mass nor pT of the jet is left, or "event" for jets of whole
+              events (``jets.sets``)
     beta      above 0: variational (Kingma and Welling, arXiv 1312.6114), weight of the divergence from a unit normal
     contrast  above 0: normalised, weight of the error of sets that the model itself makes up, see ``tasks.invented``; in a
-              frame other than "jet"; best begun from the weights of a run without (``pcloud train --from``)
+              frame "upright" or "standard"; best begun from the weights of a run without (``pcloud train --from``)
     count     weight of the squared error of the logarithm of the number of points
     known, neighbors   latents of so many training jets, the last seen, are kept; ``score_latent`` is the mean distance to so many
               nearest of them
@@ -68,7 +69,7 @@ class Autoencoding(nn.Module):
         decoder: Literal["queries", "dense"] = "queries",
         slots: int = 64,
         channels: int = 64,
-        frame: Literal["jet", "upright", "standard"] = "jet",
+        frame: Literal["jet", "upright", "standard", "event"] = "jet",
         beta: float = 0.0,
         contrast: float = 0.0,
         count: float = 0.01,
@@ -83,10 +84,11 @@ class Autoencoding(nn.Module):
             raise ValueError(f"task autoencoding needs an encoder with features of events; {kind} has none: use pfn")
         if latent < 1 or known < neighbors or neighbors < 1:
             raise ValueError(f"latent = {latent}, known = {known}, neighbors = {neighbors} came; 1 or more, known the largest")
-        if contrast > 0 and frame == "jet":
-            raise ValueError("contrast above 0 came with frame jet, in which what is made up has no features; take upright")
+        if contrast > 0 and frame not in ("upright", "standard"):
+            raise ValueError(f"contrast above 0 came with frame {frame}, in which what is made up has no features; take upright")
         self.contrast = contrast
         self.encoder, self.loss_name, self.options, self.frame = encoder, loss, loss_options or {}, frame
+        self.unit = FRAMES[frame].unit
         self.beta, self.count, self.neighbors = beta, count, neighbors
         self.norm = nn.LayerNorm(encoder.event_channels)  # encoders that sum say most of all how many points came
         self.squeeze = nn.Linear(encoder.event_channels, 2 * latent if beta > 0 else latent)
@@ -121,7 +123,7 @@ class Autoencoding(nn.Module):
         rank = out[..., 2].detach().argsort(dim=1, descending=True, stable=True).argsort(dim=1, stable=True)
         kept = rank < points[:, None]
         share = out[..., 2].masked_fill(~kept, -torch.inf).softmax(1)
-        return WeightedSet(out[..., :2][kept] * RADIUS, share[kept], segments.offsets_of(points)), log_count
+        return WeightedSet(out[..., :2][kept] * self.unit, share[kept], segments.offsets_of(points)), log_count
 
     def loss(self, output: Rebuilt, cloud: PointCloud) -> dict[str, Tensor]:
         asked = segments.lengths(output.given.offsets).clamp(min=1).log()
@@ -141,13 +143,14 @@ class Autoencoding(nn.Module):
         given, made = output.given, output.made
         still = {"seed": 0} if self.loss_name == "sliced" and not self.training else {}
         return SET_LOSSES[self.loss_name](
-            made.pos / RADIUS, made.offsets, given.pos / RADIUS, given.offsets, x_weight=made.share, y_weight=given.share,
+            made.pos / self.unit, made.offsets, given.pos / self.unit, given.offsets, x_weight=made.share, y_weight=given.share,
             **{**still, **self.options},
         )  # fmt: skip
 
     def tabulate(self, output: Rebuilt, cloud: PointCloud) -> Rows:
         """A row per event: event_id, score (the set loss), score_latent, constituents and how many the latent says; jet_pt,
-        jet_mass (GeV), label and weight where the cloud has them."""
+        jet_mass (GeV; of a whole event the scalar sum of pT and the mass of all its points), label and weight where the cloud
+        has them."""
         rows: dict[str, Any] = {"event_id": cloud.event["event_id"], "score": self.distance(output)}
         rows |= {"score_latent": self._strange(output.latent)} if int(self.seen) >= self.neighbors else {}
         rows["constituents"] = segments.lengths(output.given.offsets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import pi
 
 import pytest
 import torch
@@ -64,6 +65,29 @@ def test_upright_keeps_the_mass_and_forgets_turn_and_mirror() -> None:
     assert bool((deta[1::2] < dphi[1::2]).all()), "two prongs lie along phi"
     sides = segments.sum(plain.share[:, None] * torch.sign(plain.pos), plain.offsets)
     assert bool((sides >= -1e-6).all())
+
+
+def test_whole_events_forget_turn_boost_and_mirror_and_recoil_along_phi() -> None:
+    """Two jets back to back, a third beside one of them: of the event frame at phi = pi / 2 and -pi / 2, at rapidity 0."""
+    pt, eta, phi = torch.tensor([[330.0, 200.0, 100.0], [1.0, 0.4, 0.2], [2.9, -0.3, 0.1]], dtype=torch.float64)
+    p4 = torch.stack([pt * phi.cos(), pt * phi.sin(), pt * eta.sinh(), pt * eta.cosh()], 1)
+    cloud = with_momenta(PointCloud(torch.zeros(3, 2), torch.zeros(3, 7), torch.tensor([0, 3])), p4.float())
+    turn = torch.tensor([[0.6, -0.8, 0, 0], [0.8, 0.6, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.float64)
+    along = torch.tensor([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1.25, 0.75], [0, 0, 0.75, 1.25]], dtype=torch.float64)
+    seen, plain = as_set(cloud, "event")
+    for other in (p4 @ turn.T, p4 @ along.T, p4 * torch.tensor([-1.0, 1.0, -1.0, 1.0])):
+        moved = as_set(with_momenta(cloud, other.float()), "event")[1]
+        torch.testing.assert_close(moved.pos, plain.pos, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(moved.share, plain.share)
+    torch.testing.assert_close(plain.share, torch.tensor([330.0, 200.0, 100.0]) / 630)
+    torch.testing.assert_close(plain.pos[:, 1].abs(), torch.full((3,), pi / 2), atol=0.35, rtol=0)
+    assert plain.pos[0, 1] * plain.pos[1, 1] < 0 < plain.pos[1, 1] * plain.pos[2, 1]
+    gaps, before = plain.pos[:, 0].diff().abs(), eta.diff().abs().float()
+    torch.testing.assert_close(gaps, before, atol=1e-4, rtol=1e-4)  # of massless jets
+    total = momenta(seen, "a test").sum(0)
+    assert abs(float(total[2])) < 1e-3 * float(total[3])
+    torch.testing.assert_close(seen.feat[:, 5:], seen.pos)
+    torch.testing.assert_close(seen.feat[:, 2].exp(), plain.share, rtol=1e-5, atol=0)  # log_pt_rel
 
 
 @pytest.mark.parametrize("frame", ["upright", "standard"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import pi
 
 import numpy as np
 import pytest
@@ -97,6 +98,21 @@ def test_it_trains_without_labels() -> None:
     task, cloud = autoencoding("pfn"), jets(4).without_truth()
     assert sum(task.loss(task(cloud), cloud).values()).item() > 0
     assert set(task.summarize(task.eval().tabulate(task(cloud), cloud))) == {"score", "count_error"}
+
+
+def test_whole_events_in_their_own_unit() -> None:
+    """Directions in units of pi / 2: of the first set loss, and of what an untrained decoder says."""
+    task, cloud = autoencoding("pfn", frame="event").eval(), jets(4)
+    output = task(cloud)
+    given, made = output.given, output.made
+    by_hand = SET_LOSSES["energy"](
+        made.pos * 2 / pi, made.offsets, given.pos * 2 / pi, given.offsets, x_weight=made.share, y_weight=given.share
+    )
+    torch.testing.assert_close(task.distance(output), by_hand)
+    of_jets = autoencoding("pfn").eval().decode(output.latent)[0]
+    torch.testing.assert_close(made.pos * 2 / pi, of_jets.pos / 0.8)
+    with pytest.raises(ValueError, match="contrast above 0 came with frame event"):
+        autoencoding("pfn", frame="event", contrast=0.3)
 
 
 @pytest.mark.parametrize("options", [{"loss": "emdd"}, {"latent": 0}, {"neighbors": 0}, {"known": 3}])
