@@ -73,9 +73,9 @@ def run(folder: Path, name: str, store: Path, overrides: Sequence[str], *, confi
     return out
 
 
-def scored(out: Path, test: Path, tail: str = "") -> Rows:
+def scored(out: Path, test: Path, tail: str = "test") -> Rows:
     """What the model of a run folder says of the test jets: kept in RUN-test, where ``pcloud evaluate --out`` puts it too."""
-    kept = out.with_name(f"{out.name}-test{tail}")
+    kept = out.with_name(f"{out.name}-{tail}")
     try:
         return read_scores(kept)
     except FileNotFoundError:
@@ -98,15 +98,23 @@ def batches(store: Path, out: Path, places: Sequence[int] | None = None) -> Any:
         yield cloud
 
 
-def choose(folder: Path, background: Path) -> int:
+def choose(
+    folder: Path,
+    background: Path,
+    *,
+    config: str = "anomaly-jets",
+    overrides: Sequence[str] = SET,
+    dims: Sequence[int] = DIMS,
+    steps: int = SCAN_STEPS,
+) -> int:
     """The size of the latent by validation loss on background alone; the reason is written down before any signal is read."""
     losses = []
-    for dim in DIMS:
-        overrides = [*SET, f"train.steps={SCAN_STEPS}", f"task.latent={dim}"]
-        out = run(folder, f"latent-{dim}", background, overrides, config="anomaly-jets")
+    for dim in dims:
+        given = [*overrides, f"train.steps={steps}", f"task.latent={dim}"]
+        out = run(folder, f"latent-{dim}", background, given, config=config)
         losses.append(json.loads((out / "model.json").read_text())["figures"]["val/score"])
-    found = suggest_latent(dims=DIMS, losses=losses)
-    note = {"latent": found.as_dict(), "loss": SET, "steps": STEPS, "signal": "none was read"}
+    found = suggest_latent(dims=dims, losses=losses)
+    note = {"latent": found.as_dict(), "loss": [config, *overrides], "steps": steps, "signal": "none was read"}
     (folder / "choice.json").write_text(json.dumps(note, indent=1) + "\n")
     return found.dim
 
@@ -115,14 +123,14 @@ def table(folder: Path, stores: dict[str, Path], tests: dict[str, Path], latent:
     """Direction -> model and score -> ``judged``. Of the tests the first is looked at from both sides."""
     found = {}
     for place, (name, test) in enumerate(tests.items()):
-        found[f"{name} among QCD"] = direction(folder, "", stores[""], test, latent, tail=f"-{name}" if place else "")
+        found[f"{name} among QCD"] = direction(folder, "", stores[""], test, latent, tail=f"test-{name}" if place else "test")
     if "-top" in stores:
         name, test = next(iter(tests.items()))
         found[f"QCD among {name}"] = direction(folder, "-top", stores["-top"], test, latent)
     return found
 
 
-def direction(folder: Path, kind: str, store: Path, test: Path, latent: int, tail: str = "") -> dict[str, Any]:
+def direction(folder: Path, kind: str, store: Path, test: Path, latent: int, tail: str = "test") -> dict[str, Any]:
     """Model and score -> ``judged``: models trained on ``store``; of kind "-top", label 0 is the signal."""
     made: dict[str, Any] = {}
     sets: list[np.ndarray] = []

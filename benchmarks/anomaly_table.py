@@ -57,8 +57,13 @@ def reference(signal: Mask) -> Mask:
 
 def blind(score: Floats, mass: Floats, known: Mask) -> Floats:
     """The score flattened in mass; in logarithms, as errors and distances have long tails."""
-    tame, size = np.sign(score) * np.log(np.abs(score).clip(1e-12)), np.log(mass.clip(1.0))
-    return flattened(tame, size, tame[known], size[known], neighbors=NEIGHBORS)
+    logs, size = tame(score), np.log(mass.clip(1.0))
+    return flattened(logs, size, logs[known], size[known], neighbors=NEIGHBORS)
+
+
+def tame(score: Floats) -> Floats:
+    """The logarithm of its size, with its sign."""
+    return np.sign(score) * np.log(np.abs(score).clip(1e-12))
 
 
 def figures(made: dict[str, Any]) -> dict[str, Figure]:

@@ -74,9 +74,7 @@ _ZPRIME = ("Zprime:gmZmode = 3", "32:m0 = 1500", "32:mMin = 1000", "32:mMax = 20
 _TO_TOPS = ("32:onMode = off", "32:onIfAny = 6")
 
 PAIRS = {
-    "ttbar": Process(
-        "pairs of tops of 800 GeV and more, t -> b W -> b q q'", (*_TOPS, *_MASS), hat=(0.0, 3.0), roots=(6,)
-    ),
+    "ttbar": Process("pairs of tops of 800 GeV and more, t -> b W -> b q q'", (*_TOPS, *_MASS), hat=(0.0, 3.0), roots=(6,)),
     "zprime": Process(
         "Z' of 1500 GeV, 15 GeV wide, couplings of the Z -> t t, t -> b W -> b q q'",
         ("NewGaugeBoson:ffbar2gmZZprime = on", *_ZPRIME, *_TO_TOPS, *_quarks("24"), *_MASS),

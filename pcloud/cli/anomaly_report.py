@@ -1,4 +1,4 @@
-"""What ``pcloud evaluate`` says of an autoencoder: what its scores find, whether they follow the mass, and jets it rebuilt.
+"""What ``pcloud evaluate`` says of an autoencoder: what its scores find, whether they follow the mass, and what it rebuilt.
 
 ``judgement(rows)`` goes into report.json, ``sections(judged, rows, examples)`` into report.html.
 """
@@ -19,7 +19,7 @@ from pcloud.tasks import Rows
 if TYPE_CHECKING:
     from pcloud.plots.report import Section
 
-SCORES = {"score": "error of the rebuilt jet", "score_latent": "distance to known latents"}
+SCORES = {"score": "error of what came back", "score_latent": "distance to known latents"}
 EXAMPLES = 4
 LEAST = 1000  # background jets, for a judgement of what a cut does to their mass
 
@@ -57,14 +57,14 @@ def judgement(rows: Rows) -> dict[str, Any]:
 
 
 def examples(model: Model, clouds: Sequence[PointCloud]) -> list[tuple[str, Any, Any]]:
-    """A few jets and what the model made of them, as ``plots.rebuilt.rebuilt`` draws; nothing of a model that makes no sets."""
+    """A few sets and what the model made of them, as ``plots.rebuilt.rebuilt`` draws; nothing of a model that makes no sets."""
     if not hasattr(model.task, "decode"):
         return []
     found = []
     for cloud in clouds:
         output = model.network(cloud)
         jet, back = ((one.pos.cpu().numpy(), one.share.cpu().numpy()) for one in (output.given, output.made))
-        found.append((f"jet {int(cloud.event['event_id'][0])}", jet, back))
+        found.append((f"event {int(cloud.event['event_id'][0])}", jet, back))
     return found
 
 
@@ -74,7 +74,7 @@ def sections(judged: Mapping[str, Any], rows: Rows, pairs: Sequence[Any], classe
     from pcloud.plots import rebuilt as sets
     from pcloud.plots.report import Picture, Section, Table, Text
 
-    words = {**SCORES, "jet_mass": "mass of the jet (the plain cut)"}
+    words = {**SCORES, "jet_mass": "mass (the plain cut)"}
     table = [
         [words[name], key, figure["value"], ends(figure), figure["definition"]]
         for name, one in judged["scores"].items()
@@ -100,5 +100,5 @@ def sections(judged: Mapping[str, Any], rows: Rows, pairs: Sequence[Any], classe
             ]
             made.append(Section(f"Mass: {words[name]}", pictures))
     if pairs:
-        made.append(Section("Jets rebuilt", [Picture(sets.rebuilt(pairs), "Above: jets; below: what came back of them")]))
+        made.append(Section("Rebuilt", [Picture(sets.rebuilt(pairs), "Above: what went in; below: what came back")]))
     return made

@@ -88,13 +88,13 @@ def as_set(cloud: PointCloud, frame: str = "jet") -> tuple[PointCloud, WeightedS
     return cloud, WeightedSet(cloud.pos, share, cloud.offsets)
 
 
-def as_cloud(made: WeightedSet, pt: Tensor) -> PointCloud:
-    """The way back: a cloud of massless constituents, as jets of ``pt`` [events] (GeV) look upright or standard; gradients
-    reach pos and share."""
+def as_cloud(made: WeightedSet, pt: Tensor, frame: str = "upright") -> PointCloud:
+    """The way back: a cloud of massless points, as jets or events of summed ``pt`` [events] (GeV) look in every frame but "jet";
+    gradients reach pos and share."""
     mine = made.share * pt[segments.event_of(made.offsets, len(made.share))]
     eta, phi = made.pos.unbind(1)
     p4 = torch.stack([mine * phi.cos(), mine * phi.sin(), mine * eta.sinh(), mine * eta.cosh()], 1)
-    return _seen(PointCloud(made.pos, p4, made.offsets), p4, along_x)
+    return _seen(PointCloud(made.pos, p4, made.offsets), p4, FRAMES[frame].axis)
 
 
 def _seen(cloud: PointCloud, p4: Tensor, axis: Moved) -> PointCloud:

@@ -1,4 +1,4 @@
-"""The pictures of an autoencoder of sets: jets beside what was made of them, and how their scores lie.
+"""The pictures of an autoencoder of sets: sets beside what was made of them, and how their scores lie.
 
 ``rebuilt(pairs)`` draws sets in the plane of their angles, ``scores(columns, label)`` distributions by class.
 """
@@ -20,13 +20,13 @@ AREA = 400.0  # of a circle with the whole momentum, in square points
 
 
 def rebuilt(pairs: Sequence[tuple[str, Drawn, Drawn]], *, note: str = "") -> Figure:
-    """A column per jet: its title, the jet above, what was made of it below; a circle's area is its share of the momentum."""
+    """A column per set: its title, the set above, what was made of it below; a circle's area is its share of the momentum."""
     made = figure(PAGE * max(len(pairs), 2) / 4, 3.7)
     reach = 1.1 * max(float(np.quantile(np.abs(one[0]), 0.99)) for _, *both in pairs for one in both if len(one[0]))
     with rc_context(STYLE):
         grid = axes(made, 2, len(pairs), sharex=True, sharey=True)
         for column, (title, *both) in enumerate(pairs):
-            for row, ((angles, share), colour, name) in enumerate(zip(both, (BLUE, VERMILION), ("jet", "rebuilt"), strict=True)):
+            for row, ((angles, share), colour, name) in enumerate(zip(both, (BLUE, VERMILION), ("set", "rebuilt"), strict=True)):
                 panel = grid[row][column]
                 panel.scatter(angles[:, 0], angles[:, 1], s=AREA * share, color=colour, alpha=0.45, lw=0)
                 panel.set(xlim=(-reach, reach), ylim=(-reach, reach))
@@ -51,9 +51,9 @@ def scores(columns: Mapping[str, NDArray[Any]], label: NDArray[Any], classes: Se
                 here = values[label == number]
                 if len(here):
                     height = np.histogram(here, edges)[0] / len(here) / np.diff(edges)
-                    panel.stairs(height, edges, color=CYCLE[number % len(CYCLE)], label=f"{kind}, {len(here):,} jets")
+                    panel.stairs(height, edges, color=CYCLE[number % len(CYCLE)], label=f"{kind}, {len(here):,}")
             panel.set(xlabel=name, xlim=(edges[0], edges[-1]), yscale="log")
-        panels[0].set_ylabel("share of jets / bin width")
+        panels[0].set_ylabel("share / bin width")
         panels[0].legend(loc="best")
         caption(made, note)
     return made

@@ -49,7 +49,7 @@ class Autoencoding(nn.Module):
               events (``jets.sets``)
     beta      above 0: variational (Kingma and Welling, arXiv 1312.6114), weight of the divergence from a unit normal
     contrast  above 0: normalised, weight of the error of sets that the model itself makes up, see ``tasks.invented``; in a
-              frame "upright" or "standard"; best begun from the weights of a run without (``pcloud train --from``)
+              frame other than "jet"; best begun from the weights of a run without (``pcloud train --from``)
     count     weight of the squared error of the logarithm of the number of points
     known, neighbors   latents of so many training jets, the last seen, are kept; ``score_latent`` is the mean distance to so many
               nearest of them
@@ -84,8 +84,8 @@ class Autoencoding(nn.Module):
             raise ValueError(f"task autoencoding needs an encoder with features of events; {kind} has none: use pfn")
         if latent < 1 or known < neighbors or neighbors < 1:
             raise ValueError(f"latent = {latent}, known = {known}, neighbors = {neighbors} came; 1 or more, known the largest")
-        if contrast > 0 and frame not in ("upright", "standard"):
-            raise ValueError(f"contrast above 0 came with frame {frame}, in which what is made up has no features; take upright")
+        if contrast > 0 and frame == "jet":
+            raise ValueError("contrast above 0 came with frame jet, in which what is made up has no features; take upright")
         self.contrast = contrast
         self.encoder, self.loss_name, self.options, self.frame = encoder, loss, loss_options or {}, frame
         self.unit = FRAMES[frame].unit

@@ -13,14 +13,14 @@ from torch import Tensor
 from pcloud import segments
 from pcloud.cloud import PointCloud
 from pcloud.jets.momenta import momenta, transverse
-from pcloud.jets.sets import WeightedSet, as_cloud, as_set
+from pcloud.jets.sets import FRAMES, WeightedSet, as_cloud, as_set
 from pcloud.losses.langevin import langevin
 
 if TYPE_CHECKING:
     from pcloud.tasks.autoencoding import Autoencoding, Rebuilt
 
 CHAINS, STEPS = 64, 5  # sets invented for a batch; steps in the latent, and as many in the set
-IN_LATENT, IN_ANGLE, IN_LOG_SHARE = 0.2, 0.01, 0.1  # width of a step: in standard deviations of the batch, rad, 1
+IN_LATENT, IN_ANGLE, IN_LOG_SHARE = 0.2, 0.01, 0.1  # width of a step: in standard deviations of the batch, rad (of jets), 1
 HIGH = 5.0  # in typical errors: no invented set is pushed further
 
 
@@ -53,9 +53,9 @@ def invented(task: Autoencoding, z: Tensor, pt: Tensor, temperature: Tensor) -> 
         return WeightedSet(pos, segments.softmax(log_share, made.offsets), made.offsets)
 
     parts = [made.pos, made.share.clamp(min=1e-6).log()]
-    widths = [IN_ANGLE, IN_LOG_SHARE]
+    widths = [IN_ANGLE * task.unit / FRAMES["jet"].unit, IN_LOG_SHARE]
     return of(*langevin(lambda *x: _error(task, of(*x), pt), parts, widths=widths, temperature=temperature, steps=STEPS))
 
 
 def _error(task: Autoencoding, made: WeightedSet, pt: Tensor) -> Tensor:
-    return task.distance(task.rebuild(as_cloud(made, pt), made))
+    return task.distance(task.rebuild(as_cloud(made, pt, task.frame), made))

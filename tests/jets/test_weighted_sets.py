@@ -90,17 +90,17 @@ def test_whole_events_forget_turn_boost_and_mirror_and_recoil_along_phi() -> Non
     torch.testing.assert_close(seen.feat[:, 2].exp(), plain.share, rtol=1e-5, atol=0)  # log_pt_rel
 
 
-@pytest.mark.parametrize("frame", ["upright", "standard"])
+@pytest.mark.parametrize("frame", ["upright", "standard", "event"])
 def test_the_way_back_to_a_cloud(frame: str) -> None:
     """Of massless constituents, set and pT are all that the frame shows; a jet's gradient comes through."""
     cloud = collate([jets(3), jets(1, constituents=0), jets(1, constituents=2, seed=1)])
     seen, given = as_set(cloud, frame)
     pt = segments.sum(torch.hypot(seen.point["px"], seen.point["py"]), given.offsets)
-    back = as_cloud(given, pt)
+    back = as_cloud(given, pt, frame)
     torch.testing.assert_close(back.pos, seen.pos, atol=1e-4, rtol=1e-3)
     torch.testing.assert_close(back.feat, seen.feat, atol=5e-3, rtol=1e-3)
     share = given.share.clone().requires_grad_()
-    as_cloud(replace(given, share=share), pt).feat.sum().backward()
+    as_cloud(replace(given, share=share), pt, frame).feat.sum().backward()
     assert bool(torch.isfinite(share.grad).all()) and bool((share.grad != 0).any())
 
 
