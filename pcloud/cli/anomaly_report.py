@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SCORES = {"score": "error of what came back", "score_latent": "distance to known latents"}
 EXAMPLES = 4
 LEAST = 1000  # background jets, for a judgement of what a cut does to their mass
+HUNTED, BINS, WIDTHS, TOYS = (0.5, 0.995), 40, (3, 5), 300  # quantiles of the mass between which a bump is looked for; how
+STRANGE = 10  # one in so many, of the largest errors, passes the cut before a hunt
 
 
 def is_search(rows: Rows) -> bool:
@@ -31,7 +33,8 @@ def is_search(rows: Rows) -> bool:
 
 def judgement(rows: Rows) -> dict[str, Any]:
     """Of each score: auc, e10, e100 and the SIC curve where rows of label 0 and of others are there; and, of the rows of label
-    0 (all, without labels), what a cut does to their mass. Weights that differ are taken for one where pulls would need more."""
+    0 (all, without labels), what a cut does to their mass. Weights that differ are taken for one where pulls would need more.
+    And ``hunts`` for a bump in the mass of all rows."""
     from pcloud.anomaly.sculpting import sculpting
 
     found: dict[str, Any] = {"jets": len(rows["score"]), "scores": {}, "notes": []}
@@ -53,7 +56,27 @@ def judgement(rows: Rows) -> dict[str, Any]:
             except ValueError as error:
                 found["notes"].append(f"{name}: no judgement of the mass: {error}")
         found["scores"][name] = one
+    if "jet_mass" in rows and len(rows["score"]) >= LEAST:
+        found["hunts"] = _hunts(np.asarray(rows["score"]), np.asarray(rows["jet_mass"]), rows.get("weight"), found["notes"])
     return found
+
+
+def _hunts(score: Any, mass: Any, weight: Any, notes: list[str]) -> dict[str, Any]:
+    """Bump hunts in the mass, from its median on, where spectra mostly fall: of all, and of the strangest. No label is read."""
+    from pcloud.anomaly.hunting import hunt
+    from pcloud.anomaly.spectrum import Spectrum
+
+    low, high = np.rint(np.quantile(mass, HUNTED)).tolist()
+    high = low + BINS * max(1, round((high - low) / BINS))  # GeV, bins of a whole number
+    strange = score > np.quantile(score, 1 - 1 / STRANGE)
+    made: dict[str, Any] = {}
+    for words, some in (("all", np.ones(len(score), bool)), (f"the strangest of {STRANGE}", strange)):
+        try:
+            spectrum = Spectrum.of(mass[some], low=low, high=high, bins=BINS, weight=None if weight is None else weight[some])
+            made[words] = hunt(spectrum, widths=WIDTHS, toys=TOYS).as_dict()
+        except ValueError as error:
+            notes.append(f"no bump hunt of {words}: {error}")
+    return made
 
 
 def examples(model: Model, clouds: Sequence[PointCloud]) -> list[tuple[str, Any, Any]]:
@@ -99,6 +122,10 @@ def sections(judged: Mapping[str, Any], rows: Rows, pairs: Sequence[Any], classe
                 Picture(draw.sculpted(report), "The background's mass before and after cuts on the score"),
             ]
             made.append(Section(f"Mass: {words[name]}", pictures))
+    for name, one in judged.get("hunts", {}).items():
+        told: list[Any] = [Text(note) for note in one["notes"]]
+        told.append(Picture(draw.bump(one), "The mass, and the window that stands out most"))
+        made.append(Section(f"Bump hunt: {name}", told))
     if pairs:
         made.append(Section("Rebuilt", [Picture(sets.rebuilt(pairs), "Above: what went in; below: what came back")]))
     return made
