@@ -41,7 +41,9 @@ def level(score: Floats, mass: Floats, known_score: Floats, known_mass: Floats) 
 def search(shares: dict[str, Floats], mass: Floats, signal: Mask, *, trials: int = TRIALS, seed: int = 1) -> dict[str, Any]:
     """Each of ``trials`` data sets is a random half of the background, alone or with INJECTED events of signal: the local z in
     WINDOW without a cut, and of what is stranger, by each score as `level` gives it, than all but KEPT of the background.
-    Of the first data sets also the best window of a hunt through all."""
+    ``rise``: of z by the signal, on the same background. All data sets share the chance of the sample they are drawn from,
+    which moves every z and no rise. Of the first data sets, without a cut and after the tightest, also a hunt through all.
+    """
     draw = np.random.default_rng(seed)
     spectra: dict[str, list[Floats]] = {}
     survivors: dict[str, list[float]] = {}
@@ -63,9 +65,12 @@ def search(shares: dict[str, Floats], mass: Floats, signal: Mask, *, trials: int
     found: dict[str, Any] = {}
     for name, kept in [("no cut", 1.0), *((name, kept) for name in shares for kept in KEPT)]:
         one: dict[str, Any] = {"signal kept": float(np.mean(survivors[f"{name}|{kept:g}"])) if name in shares else 1.0}
+        none, some = (z[_key(name, kept, injected)] for injected in (0, INJECTED))
+        for words, values in (("none", none), ("some", some), ("rise", some - none)):
+            one[words] = np.quantile(values, (0.5, 0.16, 0.84)).tolist()
         for words, injected in (("none", 0), ("some", INJECTED)):
-            one[words] = np.quantile(z[_key(name, kept, injected)], (0.5, 0.16, 0.84)).tolist()
-            one[f"hunt {words}"] = _hunted(spectra[_key(name, kept, injected)][0])
+            if kept in (1.0, min(KEPT)):
+                one[f"hunt {words}"] = _hunted(spectra[_key(name, kept, injected)][0])
         found[f"{name}, {kept:.0%} kept" if name in shares else name] = one
     return found
 
@@ -93,12 +98,12 @@ def _hunted(counts: Floats) -> str:
 
 
 def search_figures(found: dict[str, Any]) -> dict[str, Figure]:
-    """Of each cut: the local z, with and without a signal, as figures to record."""
+    """Of each cut: what a signal does for the local z, and the z without one, as figures to record."""
     made = {}
     for name, one in found.items():
-        for words, label in (("some", f"{INJECTED} Z' injected"), ("none", "none injected")):
+        for words, label in (("rise", f"rise of z by {INJECTED} Z'"), ("none", "z of none")):
             middle, low, high = one[words]
-            made[f"{name}: local z, {label}"] = Figure(middle, "", low, high, f"68% of {TRIALS} data sets")
+            made[f"{name}: {label}"] = Figure(middle, "", low, high, f"68% of {TRIALS} data sets")
     return made
 
 
@@ -108,8 +113,11 @@ def search_text(found: dict[str, Any]) -> str:
     def words(z: list[float]) -> str:
         return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*z)
 
-    lines = [f"{'':52s}{'signal kept':14s}{'local z, with':24s}local z, without"]
-    lines += [f"{name:52s}{one['signal kept']:<14.3f}{words(one['some']):24s}{words(one['none'])}" for name, one in found.items()]
+    columns = ("rise", "some", "none")
+    heads = dict(zip(columns, ("rise of local z", "z with signal", "z without"), strict=True))
+    lines = [f"{'':52s}{'signal kept':14s}" + "".join(f"{heads[key]:24s}" for key in columns)]
     for name, one in found.items():
-        lines += [f"{name}, {label}: {one[f'hunt {label}']}" for label in ("some", "none")]
+        lines.append(f"{name:52s}{one['signal kept']:<14.3f}" + "".join(f"{words(one[key]):24s}" for key in columns))
+    for name, one in found.items():
+        lines += [f"{name}, {label}: {one[f'hunt {label}']}" for label in ("some", "none") if f"hunt {label}" in one]
     return "\n".join(lines)

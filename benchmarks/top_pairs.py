@@ -80,7 +80,7 @@ def main() -> None:
     shares |= {f"{words}, {EITHER}": np.abs(2 * share - 1) for words, share in shares.items() if words not in PLAIN.values()}
     verdicts = {words: sculpted(scores[words][~signal], mass[~signal]) for words in shares if words in scores}
     verdicts |= {f"{words}, flattened": sculpted(share[~signal], mass[~signal]) for words, share in shares.items()}
-    say("\n" + "\n".join(f"{words:40s}{one}" for words, one in verdicts.items()))
+    say("\n" + "\n".join(f"{words:52s}{one}" for words, one in verdicts.items()))
     found = search(shares, mass, signal)
     say(f"\nbump hunt, {INJECTED} Z' injected, window {WINDOW[0]:g} to {WINDOW[1]:g} GeV\n{search_text(found)}")
     report: dict[str, Any] = {"latent": latent, "table": table, "sculpting": verdicts, "search": found, "edges": EDGES.tolist()}

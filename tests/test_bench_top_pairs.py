@@ -29,9 +29,10 @@ def test_what_a_cut_does_for_a_bump(monkeypatch: pytest.MonkeyPatch) -> None:
     plain, good, dull = (found[name] for name in ("no cut", "good, 10% kept", "dull, 10% kept"))
     assert abs(plain["none"][0]) < 1.5 and plain["some"][0] > plain["none"][0] + 1.5
     assert good["some"][0] > plain["some"][0] + 2 and good["signal kept"] > 0.5 and abs(good["none"][0]) < 2
+    assert good["rise"][0] > plain["rise"][0] > dull["rise"][0]
     assert dull["some"][0] < plain["some"][0] and abs(dull["signal kept"] - 0.1) < 0.06
     assert "best window" in good["hunt some"] and f"{plain['some'][0]:+.2f}" in search_text(found)
-    assert search_figures(found)[f"no cut: local z, {INJECTED} Z' injected"].value == plain["some"][0]
+    assert search_figures(found)[f"no cut: rise of z by {INJECTED} Z'"].value == plain["rise"][0]
 
 
 def test_a_score_that_follows_the_mass_raises_the_alarm_until_it_is_flattened() -> None:

@@ -1,4 +1,4 @@
-"""What an evaluation says of an autoencoder: hunts for a bump that read no label, and a line where there is too little for one."""
+"""What an evaluation says of an autoencoder: hunts for a bump that read no label, and a line where there is too little."""
 
 from __future__ import annotations
 
