@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,10 +20,11 @@ from pcloud.cli.evaluation import evaluate
 from pcloud.cli.tagger_report import judgement, read_scores, sections
 from pcloud.cloud import PointCloud
 from pcloud.data.schema import VERSION
+from pcloud.data.store import Store
 from pcloud.metrics.seeds import ensemble
 from pcloud.metrics.tagging import summary
 from pcloud.plots.report import write_report
-from pcloud.pretrained import Card, Model, Training
+from pcloud.pretrained import Card, Model, Training, fingerprint
 
 JETS = 700
 
@@ -96,6 +98,18 @@ def test_a_tagger_is_judged(tagger: Model, store: Path, tmp_path: Path) -> None:
     page = (tmp_path / "e" / "report.html").read_text()
     assert page.count("data:image/png") == 4 and "Poisson bootstrap" in page and "rejection 50" in page
     assert "10 % of the constituents lost" in page and f"{judged['negative_weights']} jets of negative weight" in page
+
+
+def test_a_jet_of_one_constituent_is_not_taken_for_another(store: Path, tagger: Model, tmp_path: Path, monkeypatch: Any) -> None:
+    """All of them lie at their own axis, so that where they lie tells nothing."""
+    p4 = np.array([[600.0, 0, 10, 601], [0, 580.0, 0, 580.5], [0, 20.0, 1, 21]])
+    write_store(tmp_path / "few", [Jets(p4, np.array([0, 1, 3]), np.arange(2), np.arange(2))], source={"name": "few"})
+    seen = [fingerprint(Store.open(tmp_path / "few").read(place), ["deta", "dphi"]) for place in range(2)]
+    for name, known in (("alone", seen[0]), ("both", " ".join(seen))):
+        training = replace(tagger.card.training, fingerprints=known)
+        monkeypatch.setattr(tagger, "card", replace(tagger.card, training=training))
+        report = evaluate("by-hand", store=tmp_path / "few", out=tmp_path / name, allow_trained_events=True)
+        assert report["trained_events"] == ([] if name == "alone" else [1])
 
 
 def test_kept_rows_make_an_ensemble(tagger: Model, store: Path, tmp_path: Path) -> None:

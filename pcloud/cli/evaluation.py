@@ -50,7 +50,8 @@ def evaluate(
     """Figures of a run folder's (or shipped) model on a store with truth, by default on the run's own validation events.
 
     Writes report.json and report.html into ``out`` (default RUN/evaluation) and returns the former. Events the model was
-    trained on are known by where their points lie; they raise ValueError, or are counted in ``trained_events`` if allowed.
+    trained on are known by where their points lie, if there are two; they raise ValueError, or, if allowed, are counted in
+    ``trained_events``.
     ``stages``: also the highest score still within reach after each stage of a track finder, which runs it once more.
     ``robust``: also the figures of a tagger on jets changed on purpose, see ``tagger_report.changes``. A tagger's rows are kept
     in scores.parquet. ``trees``: also boosted trees on observables of the jets, fitted to those that the tagger learned.
@@ -72,7 +73,7 @@ def evaluate(
             event = source.read(event_id, True)
         if getattr(model.task, "needs_truth", True) and not (event.point_truth or event.event_truth):
             raise ValueError(f"{source.path}: no truth in this store; prepare it with truth")
-        if fingerprint(event, model.inputs.pos) in seen:
+        if event.points > 1 and fingerprint(event, model.inputs.pos) in seen:  # alone, every point lies at its jet's axis
             trained.append(event_id)
             _refuse(source, event_id, allow_trained_events)
         judged.add(event, last=done == len(ids))
