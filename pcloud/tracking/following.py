@@ -130,7 +130,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         if v < layers.low[a] - 3 or v > layers.high[a] + 3:
             continue
         inside = layers.low[a] + 2 < v < layers.high[a] - 2
-        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, names, 0, 0, found)
         on_layer[depth], on_first[depth] = a, n
         depth += 1
         if h >= 0 and gain > -cuts.miss:

@@ -12,7 +12,7 @@ from pcloud.tracking.motion import FAST, NOT_REACHED, move, scatter, to_radius, 
 from pcloud.tracking.window import likeliest, take
 
 MOST = 32  # hits of a candidate
-ON_LAYER = 3  # hits of one layer
+ON_LAYER = 4  # hits of one layer: where two modules of a ring and two of the next lie over one another
 WITHIN = 0.4  # mm of silicon between two hits of a layer
 DEEPEST = 24  # layers of a candidate, empty ones included
 
@@ -38,17 +38,16 @@ def radius_after(q, d):
 @compiled(fastmath=FAST, lean=True)
 def more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
-    first, second = names[n - 1], -1
+    first = n - 1
     scatter(q, p, WITHIN, 1.0)
     for _ in range(ON_LAYER - 1):
         if n >= MOST:
             break
-        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, first, second, found)
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, names, first, n, found)
         if h < 0 or gain < cuts.double:
             break
         names[n], gains[n] = h, gain
         n += 1
-        second = h
         if learn:
             take(grid, layers.disc[a], h, q, p, work)
     return n
@@ -80,7 +79,7 @@ def back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_l
             d = way(q, layers.disc[a], layers.at[a])
             if d == NOT_REACHED or move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
                 continue
-            h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+            h, gain = likeliest(grid, layers, a, q, p, cuts.gate, out, 0, 0, found)
             if h >= 0 and gain > cuts.inner and m < MOST - 3:
                 out[m], out_gain[m] = h, gain
                 take(grid, layers.disc[a], h, q, p, work)
@@ -126,7 +125,7 @@ def inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
             continue
         if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
             continue
-        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, -1, -1, found)
+        h, gain = likeliest(grid, layers, a, q, p, cuts.gate, out, 0, 0, found)
         if h >= 0 and gain > cuts.inner:
             out[m], out_gain[m] = h, gain
             take(grid, layers.disc[a], h, q, p, work)

@@ -65,13 +65,22 @@ def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: flo
     return d, u, v
 
 
+@compiled(lean=True)
+def _among(h: int, names: np.ndarray, begin: int, end: int) -> bool:
+    for i in range(begin, end):
+        if names[i] == h:
+            return True
+    return False
+
+
 @compiled(fastmath=FAST, lean=True)
 def likeliest(
-    grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, skip: int, skip2: int, found: np.ndarray
-) -> tuple[int, float]:
+    grid: Grid, layers: Layers, a: int, q: np.ndarray, p: np.ndarray, gate: float, names: np.ndarray, begin: int, end: int,
+    found: np.ndarray,
+) -> tuple[int, float]:  # fmt: skip
     """Place and log likelihood ratio of the likeliest hit on layer a near the state, which is on it or at a hit of it.
 
-    gate: largest chi2; skip, skip2: places to pass over; found [2] receives the second best: place, ratio.
+    gate: largest chi2; names[begin:end]: places to pass over; found [2] receives the second best: place, ratio.
     """
     disc = layers.disc[a]
     r = math.sqrt(q[0] * q[0] + q[1] * q[1])
@@ -106,8 +115,6 @@ def likeliest(
     for i in range(i0, i1 + 1):
         row = first + (i % n_phi) * n_v
         for h in range(grid.start[row + lo], grid.start[row + hi + 1]):
-            if h == skip or h == skip2:
-                continue
             ux, uy = grid.ux[h], grid.uy[h]
             _, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], ux, uy)
             if abs(dv) > tall or abs(du) > wide:
@@ -117,7 +124,7 @@ def likeliest(
             a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
             det = a0 * a1 - uv * uv
             chi2 = (a1 * du * du - 2 * uv * du * dv + a0 * dv * dv) / det
-            if chi2 < gate:
+            if chi2 < gate and not _among(h, names, begin, end):
                 ratio = -0.5 * (chi2 + math.log(det)) - LOG_TWO_PI - grid.crowd[h]
                 if ratio > gain:
                     second, next_gain = best, gain
