@@ -15,6 +15,7 @@ from pcloud.tracking.detector import Table
 from pcloud.tracking.layers import Layers, layer_numbers
 
 PER_CELL = 1.5  # hits of a cell, on average
+FAR = 1e9
 
 
 class Hits(NamedTuple):
@@ -30,6 +31,7 @@ class Hits(NamedTuple):
     uy: np.ndarray
     uu: np.ndarray  # variances of u and v, mm^2
     vv: np.ndarray
+    rim: np.ndarray  # mm along z to the nearest rim of a deep module, negative if that is the lower one; FAR if there is none
 
 
 class Grid(NamedTuple):
@@ -45,6 +47,7 @@ class Grid(NamedTuple):
     uy: np.ndarray
     uu: np.ndarray
     vv: np.ndarray
+    rim: np.ndarray
     crowd: np.ndarray  # log of the hits per mm^2 about each hit
     start: np.ndarray  # [cells + 1] offsets into row
     first: np.ndarray  # [layers + 1] first cell of each layer
@@ -67,7 +70,7 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> tup
     safe = layer.clip(0)
     uu, vv = layers.error_u[safe] ** 2, layers.error_v[safe] ** 2
     turned = layers.disc[safe] & (layer >= 0)
-    true = 1.0
+    rim, true = np.full(len(x), FAR), 1.0
     if "module_id" in hits:
         row = np.flatnonzero(layer >= 0)
         module = _modules(detector, hits, row)
@@ -79,9 +82,13 @@ def prepare(hits: dict[str, np.ndarray], detector: Table, layers: Layers) -> tup
         scale = np.sign(ux[row] * ax + uy[row] * ay) / np.hypot(ax, ay)
         ux[row], uy[row] = scale * ax, scale * ay
         turned[row] = False
+        deep = layers.deep[layer[row]] > 0
+        row, module = row[deep], module[deep]
+        off = z[row] - detector["cz"][module]
+        rim[row] = np.copysign(np.maximum(detector["module_hv"][module] - np.abs(off), 0.0), off)
     uu[turned] += vv[turned] * layers.turn[layer[turned]] ** 2 / 3
     x, y = x - layers.beside[safe] * ux, y - layers.beside[safe] * uy
-    return Hits(layer, x, y, z, np.hypot(x, y), np.arctan2(y, x), ux, uy, uu, vv), true
+    return Hits(layer, x, y, z, np.hypot(x, y), np.arctan2(y, x), ux, uy, uu, vv, rim), true
 
 
 def _modules(detector: Table, hits: dict[str, np.ndarray], row: np.ndarray) -> np.ndarray:

@@ -30,6 +30,9 @@ ERRORS = {8: (0.006, 0.0065), 7: (0.0156, 0.0095), 9: (0.0156, 0.0095), 13: (0.0
 
 # Barrels publish u beside the true place by this (mm): the drift of charge is corrected twice. From a real event's cells.
 BESIDE = {8: 0.009, 13: -0.015, 17: -0.014}
+# Barrel pixels collect charge along this depth (mm), over many channels in z if a track slants. What leaves a module at its rim is
+# not read out, and the published middle of the rest lies off the true place by up to a quarter of that path. From the same cells.
+DEEP, DEPTH = (8,), 0.15
 
 
 class Layers(NamedTuple):
@@ -45,6 +48,7 @@ class Layers(NamedTuple):
     turn: np.ndarray  # [layers] a disc module's v axis is off the radius by up to this (rad): half width / radius, at low
     matter: np.ndarray  # [layers] mm of silicon
     beside: np.ndarray  # [layers] mean of measured minus true u
+    deep: np.ndarray  # [layers] 1 where paths of DEPTH are read out channel by channel along z, else 0
     barrels: np.ndarray  # layer numbers by rising radius
     forward: np.ndarray  # layer numbers of discs at z > 0 by rising z
     backward: np.ndarray  # those at z < 0 by falling z
@@ -63,8 +67,8 @@ def layers_of(detector: Table) -> Layers:
     """Read the layers off a detectors table: a layer is a disc where its modules face along z."""
     keys, member = np.unique(detector["volume_id"] * 10_000 + detector["layer_id"], return_inverse=True)
     n, known = len(keys), _is_trackml(detector, keys)
-    disc, columns = np.zeros(n, bool), np.zeros((9, n))
-    at, low, high, thick, error_u, error_v, turn, matter, beside = columns
+    disc, columns = np.zeros(n, bool), np.zeros((10, n))
+    at, low, high, thick, error_u, error_v, turn, matter, beside, deep = columns
     for i, key in enumerate(keys):
         rows = np.flatnonzero(member == i)
         volume, layer = divmod(int(key), 10_000)
@@ -81,7 +85,7 @@ def layers_of(detector: Table) -> Layers:
         turn[i] = (detector["module_maxhu"][rows] / np.maximum(centre, 1.0)).max() if disc[i] else 0.0
         if known:
             error_u[i], error_v[i] = ERRORS.get(volume, (error_u[i], error_v[i]))
-            beside[i] = BESIDE.get(volume, 0.0)
+            beside[i], deep[i] = BESIDE.get(volume, 0.0), volume in DEEP
             matter[i] = MATTER_LAYER.get((volume, layer), MATTER[volume])
     barrels = np.flatnonzero(~disc)[np.argsort(at[~disc], kind="stable")]
     forward = np.flatnonzero(disc & (at > 0))

@@ -12,7 +12,7 @@ import numpy as np
 
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
-from pcloud.tracking.layers import Layers
+from pcloud.tracking.layers import DEPTH, Layers
 from pcloud.tracking.motion import FAST, rotation
 
 NOTHING = -1e30
@@ -50,13 +50,18 @@ def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[f
 
 
 @compiled(fastmath=FAST, lean=True)
-def residual(q: np.ndarray, disc: bool, hx: float, hy: float, hz: float, ux: float, uy: float) -> tuple[float, float, float]:
-    """Way from the state to the surface that a hit is on (a few mm at most), and hit minus track in u and v there."""
+def residual(q: np.ndarray, disc: bool, grid: Grid, h: int) -> tuple[float, float, float]:
+    """Way from the state to the surface that the hit at place h is on (a few mm at most), and hit minus track in u and v there."""
+    hx, hy, hz, ux, uy = grid.x[h], grid.y[h], grid.z[h], grid.ux[h], grid.uy[h]
     if disc:
         d = (hz - q[2]) / q[4] if abs(q[4]) > 1e-3 else 0.0
     else:
         # the module's plane stands across (uy, -ux)
-        d = ((hx - q[0]) * uy - (hy - q[1]) * ux) / max(q[6] * uy - q[7] * ux, 0.05)
+        cosine = max(q[6] * uy - q[7] * ux, 0.05)
+        d = ((hx - q[0]) * uy - (hy - q[1]) * ux) / cosine
+        half, rim = 0.5 * DEPTH * abs(q[4]) / cosine, abs(grid.rim[h])
+        if rim < half:  # the end of the path is beyond the rim: its middle lies nearer there than what was read out says
+            hz += math.copysign(min(half - rim, rim), grid.rim[h])
     turn = 0.5 * d * q[5] * q[8]
     dx = hx - q[0] - d * (q[6] - turn * q[7])
     dy = hy - q[1] - d * (q[7] + turn * q[6])
@@ -116,7 +121,7 @@ def likeliest(
         row = first + (i % n_phi) * n_v
         for h in range(grid.start[row + lo], grid.start[row + hi + 1]):
             ux, uy = grid.ux[h], grid.uy[h]
-            _, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], ux, uy)
+            _, du, dv = residual(q, disc, grid, h)
             if abs(dv) > tall or abs(du) > wide:
                 continue
             h0, h1, h2, h3 = across(q, disc, ux, uy)
@@ -139,7 +144,7 @@ def likeliest(
 def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.ndarray) -> float:
     """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
     ux, uy = grid.ux[h], grid.uy[h]
-    d, du, dv = residual(q, disc, grid.x[h], grid.y[h], grid.z[h], ux, uy)
+    d, du, dv = residual(q, disc, grid, h)
     _step(q, d)
     h0, h1, h2, h3 = across(q, disc, ux, uy)
     uu, vv, uv = spread(p, h0, h1, h2, h3)
