@@ -98,7 +98,7 @@ def _asked_for(
                 begun += 1
         found = 0
         if begun == 3:
-            found, _ = follow(seed, layer_of, field, grid, layers, cuts, room)
+            found, _ = follow(seed, layer_of, field, grid, layers, cuts, True, room)
         for j in range(found):
             h = room.out[j]
             if crowd[h] != OWN and room.out_gain[j] > cuts.inner:

@@ -80,6 +80,33 @@ def _start(field, grid, layers, cuts, a, b, c, q, p):
 
 
 @compiled(fastmath=FAST, lean=True)
+def _passed(grid, layers, g, h, la, lb, on_layer, on_first, depth, n):
+    """Note the layers that a line between two hits g and h of a seed, on la and lb, goes through; returns how many are noted now.
+
+    They have no hits yet: names would begin at n.
+    """
+    r, z, side = grid.r[g], grid.z[g], 1.0 if grid.z[h] > grid.z[g] else -1.0
+    dr, dz = max(grid.r[h] - r, 1e-3), max(side * (grid.z[h] - z), 1e-3)
+    discs = layers.forward if side > 0 else layers.backward
+    nb = nd = 0
+    while depth < DEEPEST - 8:
+        fb = (layers.at[layers.barrels[nb]] - r) / dr if nb < len(layers.barrels) else 2.0
+        fd = side * (layers.at[discs[nd]] - z) / dz if nd < len(discs) else 2.0
+        if fb >= 1 and fd >= 1:
+            break
+        if fb < fd:
+            a, v = layers.barrels[nb], z + side * fb * dz
+            nb += 1
+        else:
+            a, v = discs[nd], r + fd * dr
+            nd += 1
+        if min(fb, fd) > 0 and a != la and a != lb and layers.low[a] - 2 < v < layers.high[a] + 2:
+            on_layer[depth], on_first[depth] = a, n
+            depth += 1
+    return depth
+
+
+@compiled(fastmath=FAST, lean=True)
 def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
     """Follow a state outward from its hit on layer la.
 
@@ -156,10 +183,10 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
 
 
 @compiled(fastmath=FAST, lean=True)
-def follow(seed, layer_of, field, grid, layers, cuts, room):
+def follow(seed, layer_of, field, grid, layers, cuts, between, room):
     """The candidate of one seed (three places) into room.out and room.out_gain, innermost first.
 
-    Returns its number of hits, 0 if there is none, and its log likelihood ratio.
+    between: whether hits are looked for on layers between those of the seed, too. Returns its number of hits, 0 if there is none, and its log likelihood ratio.
     """
     q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
     some, some_gain, out, out_gain, on_layer, on_first = (
@@ -174,23 +201,27 @@ def follow(seed, layer_of, field, grid, layers, cuts, room):
     _start(field, grid, layers, cuts, a, b, c, q, p)
     if cuts.beam > 0:
         scatter(q, p, PIPE, 1.0)
+    depth = 0
     for i in range(3):
         h = seed[i]
         la = layer_of[h]
+        if between and i > 0:
+            depth = _passed(grid, layers, seed[i - 1], h, layer_of[seed[i - 1]], la, on_layer, on_first, depth, i)
         if not to_hit(field, grid, layers, la, h, q, p, work):
             return 0, 0.0
         some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
-        on_layer[i], on_first[i] = la, i
+        on_layer[depth], on_first[depth] = la, i
+        depth += 1
         if i < 2:
             scatter(q, p, layers.matter[la], 1.0)
     if not some_gain[2] > cuts.seed_gain:
         return 0, 0.0
     la = layer_of[c]
     n = more(grid, layers, cuts, la, q, p, work, found, some, some_gain, 3, True)
-    on_first[3] = n
+    on_first[depth] = n
     scatter(q, p, layers.matter[la], 1.0)
     n, depth = _outward(
-        field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, 3, on_layer, on_first, kept_q, kept_p
+        field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, depth, on_layer, on_first, kept_q, kept_p
     )
     total = some_gain[2]
     for i in range(3, n):

@@ -71,7 +71,7 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
                 tried = larger
             tried[n_tried, 0], tried[n_tried, 1], tried[n_tried, 2] = a, b, c
             n_tried += 1
-            m, total = follow(seeds[s], layer_of, field, grid, layers, cuts, room)
+            m, total = follow(seeds[s], layer_of, field, grid, layers, cuts, False, room)
             if m == 0:
                 continue
             if n == len(sizes):
