@@ -52,7 +52,11 @@ def _cross(lookup: Lookup, m: int, s: np.ndarray, e: np.ndarray, h: float, point
         v += (point[i] - lookup.centre[m, i]) * lookup.axes[m, 1, i]
     half_v = lookup.sizes[m, 2]
     half_u = lookup.sizes[m, 0] + (lookup.sizes[m, 1] - lookup.sizes[m, 0]) * (v + half_v) / (2 * half_v)
-    return t if abs(v) <= half_v and abs(u) <= half_u else 2.0
+    if abs(v) > half_v or abs(u) > half_u:
+        return 2.0
+    x, y, cx, cy = point[0], point[1], lookup.centre[m, 0], lookup.centre[m, 1]
+    far = x * cx + y * cy < lookup.within[m] * math.sqrt((x * x + y * y) * (cx * cx + cy * cy))
+    return 2.0 if far else t
 
 
 @numba.njit(cache=True)

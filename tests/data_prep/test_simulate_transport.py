@@ -92,6 +92,18 @@ def test_grazing_crossings_are_not_read_out() -> None:
     assert np.abs(cosine).min() > 0.1 and not (DETECTOR["volume_id"][tracks.module] == 8).any()
 
 
+def test_a_ring_gives_three_hits_at_most() -> None:
+    # at r = 31 mm modules of half 8.4 mm and 9 degrees apart lie over one another up to four deep; real events show three
+    start = np.zeros((400, 3))
+    start[:, 2] = np.linspace(-60.0, 60.0, 400)
+    tracks = fly(directions(400, 5.0, 3.65), np.ones(400), field=uniform_table(0.0), position=start)
+    pixels = DETECTOR["volume_id"][tracks.module] == 9
+    _, count = np.unique(np.stack([tracks.particle, LOOKUP.layer[tracks.module]])[:, pixels], axis=1, return_counts=True)
+    assert count.max() == 3 and (count == 3).mean() > 0.3
+    turned = np.angle(np.exp(1j * np.diff([np.arctan2(*p[:, 1::-1].T) for p in (tracks.position, LOOKUP.centre[tracks.module])], axis=0)))
+    assert np.degrees(np.abs(turned[0, pixels])).max() < 13.5
+
+
 def test_matter_slows_scatters_and_stops() -> None:
     momentum = directions(4000, 1.0, 0.0)
     tracks = fly(momentum, np.ones(4000), field=uniform_table(0.0), matter=True)
