@@ -47,13 +47,16 @@ class Lookup(NamedTuple):
         corners = _outline(centre, axes, sizes)
         envelope = _envelopes(corners, layer)
         distance, near = _map(envelope)
-        arrays = (centre, axes, sizes, _within(centre, axes, layer), layer, envelope, distance, near, *_layer_cells(corners, axes, layer))
+        within = _within(centre, axes, layer)
+        arrays = (centre, axes, sizes, within, layer, envelope, distance, near, *_layer_cells(corners, axes, layer))
         return cls(*(np.ascontiguousarray(a) for a in arrays))
 
 
 def _within(centre: np.ndarray, axes: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """Official: of a ring of a disc, only the module nearest in phi and its two neighbours are looked at, though near the beam four
-    lie over one another: none of 2,048 places below r = 35 mm in three real events has more than three hits."""
+    """Official: of a ring of a disc only the module nearest in phi and its two neighbours are looked at.
+
+    Near the beam four lie over one another, but of 2,048 places at r < 35 mm in three real events none has more than three hits.
+    """
     ring = np.stack([layer, np.rint(np.hypot(centre[:, 0], centre[:, 1])), np.abs(axes[:, 2, 2]) > 0.5], axis=1)
     _, member, count = np.unique(ring, axis=0, return_inverse=True, return_counts=True)
     reach = 1.5 * 2 * np.pi / count[member.reshape(-1)]

@@ -186,7 +186,8 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
 def follow(seed, layer_of, field, grid, layers, cuts, between, room):
     """The candidate of one seed (three places) into room.out and room.out_gain, innermost first.
 
-    between: whether hits are looked for on layers between those of the seed, too. Returns its number of hits, 0 if there is none, and its log likelihood ratio.
+    between: whether hits are looked for on layers between those of the seed, too. Returns its number of hits, 0 if there is none,
+    and its log likelihood ratio.
     """
     q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
     some, some_gain, out, out_gain, on_layer, on_first = (

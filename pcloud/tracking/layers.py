@@ -30,8 +30,8 @@ ERRORS = {8: (0.006, 0.0065), 7: (0.0156, 0.0095), 9: (0.0156, 0.0095), 13: (0.0
 
 # Barrels publish u beside the true place by this (mm): the drift of charge is corrected twice. From a real event's cells.
 BESIDE = {8: 0.009, 13: -0.015, 17: -0.014}
-# Barrel pixels collect charge along this depth (mm), over many channels in z if a track slants. What leaves a module at its rim is
-# not read out, and the published middle of the rest lies off the true place by up to a quarter of that path. From the same cells.
+# Barrel pixels collect charge along this depth (mm), over many channels in z if a track slants. What leaves a module at its rim
+# is not read out; the published middle of the rest lies off the true place by up to a quarter of the path. From the same cells.
 DEEP, DEPTH = (8,), 0.15
 
 

@@ -51,7 +51,7 @@ def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[f
 
 @compiled(fastmath=FAST, lean=True)
 def residual(q: np.ndarray, disc: bool, grid: Grid, h: int) -> tuple[float, float, float]:
-    """Way from the state to the surface that the hit at place h is on (a few mm at most), and hit minus track in u and v there."""
+    """Way from the state to the surface of the hit at place h (a few mm at most), and hit minus track in u and v there."""
     hx, hy, hz, ux, uy = grid.x[h], grid.y[h], grid.z[h], grid.ux[h], grid.uy[h]
     if disc:
         d = (hz - q[2]) / q[4] if abs(q[4]) > 1e-3 else 0.0

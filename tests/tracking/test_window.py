@@ -1,4 +1,4 @@
-"""Where a hit is looked for: clusters that the rim of a module cuts off, and as many hits of a layer as a track can have there."""
+"""Where hits are looked for: those whose cluster the rim of a module cuts off, and all that a track has on a layer."""
 
 from __future__ import annotations
 
