@@ -1,7 +1,7 @@
 """Do set autoencoders find tops among QCD jets and QCD jets among tops, better than images and the plain cut on the mass?
 
 ``python -m benchmarks.anomaly --background QCD --signal TOP --test BOTH --runs FOLDER`` goes from three stores to the table; runs
-and scores that are in FOLDER already are taken as they are. ``--also gluinos=STORE``: other signals for the same models.
+and scores that are in FOLDER already are taken as they are. ``--test gluinos=STORE``: other signals, as many as there are.
 ``--losses``: one model, one set of jets, every set loss. ``--contamination``: signal among the training jets. ``--record`` keeps
 the figures, under a name that ends with ``--window``.
 """
@@ -247,8 +247,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--background", type=Path, required=True, metavar="QCD", help="store to train on; its label 0")
     parser.add_argument("--signal", type=Path, metavar="TOP", help="store of the inverse direction; its other labels")
-    parser.add_argument("--test", type=Path, required=True, metavar="BOTH", help="store with both, of which no jet is trained on")
-    parser.add_argument("--also", action="append", default=[], metavar="NAME=STORE", help="as --test, with another signal")
+    help_ = "store of both, of which no jet is trained on, and the signal's name (tops); several may come"
+    parser.add_argument("--test", action="append", required=True, metavar="[NAME=]BOTH", help=help_)
     parser.add_argument("--window", default="", metavar="-NAME", help="end of the names to record under, as -800-900")
     parser.add_argument("--runs", type=Path, required=True, metavar="FOLDER", help="for runs, scores and anomaly.json")
     parser.add_argument("--latent", type=int, metavar="N", help="its size, where a scan of the background was made before")
@@ -263,15 +263,17 @@ def main() -> None:
     stores = {"": background}
     if given.signal:
         stores["-top"] = unlabelled(given.signal, folder / "stores" / "signal", lambda label: label != 0)
-    tests = {"tops": given.test, **{name: Path(path) for name, _, path in (one.partition("=") for one in given.also)}}
+    named = [one.split("=", 1) if "=" in one else ("tops", one) for one in given.test]
+    tests = {name: Path(path) for name, path in named}
+    first = next(iter(tests.values()))
     found: dict[str, Any] = {"latent": latent}
     if given.contamination:
         if not given.signal:
             parser.error("--contamination needs --signal")
-        found["contamination"] = contamination_study(folder, stores, given.test, latent)
+        found["contamination"] = contamination_study(folder, stores, first, latent)
         say(found["contamination"]["verdict"])
     if given.losses:
-        found["losses"] = losses(folder, background, given.test, latent)
+        found["losses"] = losses(folder, background, first, latent)
     found["table"] = table(folder, stores, tests, latent)
     (folder / "anomaly.json").write_text(json.dumps(found, indent=1) + "\n")
     for direction, made in found["table"].items():
