@@ -83,9 +83,11 @@ def shown(figure: dict[str, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """Counts in full, three decimals for shares, three digits for the rest."""
+    """Counts in full, three decimals for shares, four where what is left to one tells more, three digits for the rest."""
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
+    if 0.9 <= value < 0.99995:
+        return f"{value:.4f}"
     return f"{value:.3f}" if abs(value) < 10 and round(value, 3) else f"{value:.3g}"
 
 
