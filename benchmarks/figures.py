@@ -77,16 +77,15 @@ def table(entry: dict[str, Any], whole: bool = False) -> list[str]:
 def shown(figure: dict[str, Any]) -> str:
     """Value, interval and unit as they are printed."""
     unit = f" {figure['unit']}" if figure["unit"] else ""
-    if figure["low"] is None:
-        return f"{number(figure['value'])}{unit}"
-    return f"{number(figure['value'])} [{number(figure['low'])}, {number(figure['high'])}]{unit} ({figure['interval']})"
+    value, low, high = (None if one is None else number(one, not unit) for one in (figure[key] for key in ("value", "low", "high")))
+    return f"{value}{unit}" if low is None else f"{value} [{low}, {high}]{unit} ({figure['interval']})"
 
 
-def number(value: float) -> str:
-    """Counts in full, three decimals for shares, four where what is left to one tells more, three digits for the rest."""
+def number(value: float, share: bool = False) -> str:
+    """Counts in full, three decimals, of a share near one four, as what is left tells more, three digits for the rest."""
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
-    if 0.9 <= value < 0.99995:
+    if share and 0.9 <= value < 0.99995:
         return f"{value:.4f}"
     return f"{value:.3f}" if abs(value) < 10 and round(value, 3) else f"{value:.3g}"
 
