@@ -77,7 +77,8 @@ def table(entry: dict[str, Any], whole: bool = False) -> list[str]:
 def shown(figure: dict[str, Any]) -> str:
     """Value, interval and unit as they are printed."""
     unit = f" {figure['unit']}" if figure["unit"] else ""
-    value, low, high = (None if one is None else number(one, not unit) for one in (figure[key] for key in ("value", "low", "high")))
+    ends = (figure[key] for key in ("value", "low", "high"))
+    value, low, high = (None if one is None else number(one, not unit) for one in ends)
     return f"{value}{unit}" if low is None else f"{value} [{low}, {high}]{unit} ({figure['interval']})"
 
 
