@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,12 +73,16 @@ def draw(ours: list[Point], others: list[Point], words: str, file: Path) -> Path
     picture = canvas.figure(canvas.PAGE, 3.4)
     panel = canvas.axes(picture)[0][0]
     panel.plot([one[2] for one in ours], [one[1] for one in ours], color=canvas.BLUE, marker="o", markersize=4, label="pcloud")
-    for name, score, seconds in ours:
-        panel.annotate(name, (seconds, score), textcoords="offset points", xytext=(5, -10), fontsize=7, color=canvas.BLUE)
+    for number, (name, score, seconds) in enumerate(ours, 1):
+        style: dict[str, Any] = {"fontsize": 7, "color": canvas.BLUE}
+        above = 5 if number % 2 else -11
+        panel.annotate(str(number), (seconds, score), textcoords="offset points", xytext=(-2, above), **style)
+        panel.text(0.6, 0.06 * (len(ours) - number + 1), f"{number}  {name}", transform=panel.transAxes, **style)
     for name, score, seconds in others:
         panel.plot(seconds, score, color=canvas.VERMILION, marker="s", markersize=4, linestyle="none")
         panel.annotate(name, (seconds, score), textcoords="offset points", xytext=(5, -10), fontsize=7, color=canvas.VERMILION)
-    panel.set_xscale("log")
+    panel.margins(y=0.1)
+    panel.set_xlim(0, 1.08 * max(one[2] for one in [*ours, *others]))
     panel.set_xlabel("Time per event (s), 2 cores")
     panel.set_ylabel("TrackML score")
     canvas.caption(picture, words)
