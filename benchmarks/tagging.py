@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="FOLDER")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--made", default="synthetic: pcloud prepare top-tagging --generate", help="how the jets were made")
+    parser.add_argument("--name", default="tagging-ladder", help="to record under (default tagging-ladder)")
     parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     taggers: dict[str, list[Scores]] = defaultdict(list)
@@ -101,7 +102,7 @@ def main() -> None:
         print(f"{label:50s} {one.value:10.5g}" + (f" [{one.low:.5g}, {one.high:.5g}]" if one.low is not None else ""))
     if given.record:
         record(
-            "tagging-ladder", found, "python -m benchmarks.tagging TEST --trees TRAIN --runs FOLDERS --peer NAME=FILE --record",
+            given.name, found, "python -m benchmarks.tagging TEST --trees TRAIN --runs FOLDERS --peer NAME=FILE --record",
             title="Taggers of tops against QCD jets, on the same test jets", data=given.made, cuts="none: all constituents in",
         )  # fmt: skip
 
