@@ -18,7 +18,7 @@ from time import monotonic, sleep
 import pytest
 
 from pcloud.cli import display, errors, evaluate, inspect, predict, prepare, train
-from pcloud.cli.evaluation import _finite
+from pcloud.cli.evaluation import finite
 from pcloud.cli.inspection import read_split
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -407,4 +407,4 @@ def test_display_takes_no_truth_or_submission_of_another_event(one_event: Path, 
 
 def test_figures_without_a_number_become_null() -> None:
     report = {"a": float("nan"), "b": [1, float("-inf"), {"c": 0.5}], "d": (float("inf"),), "e": "nan"}
-    assert _finite(report) == {"a": None, "b": [1, None, {"c": 0.5}], "d": [None], "e": "nan"}
+    assert finite(report) == {"a": None, "b": [1, None, {"c": 0.5}], "d": [None], "e": "nan"}

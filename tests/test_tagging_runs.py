@@ -93,8 +93,12 @@ def test_seeds_are_judged_together_beside_trees(config: Path, tmp_path: Path, ca
 def test_what_trees_and_seeds_cannot_do(config: Path, jets_store: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no finished seeds; train with --seeds"):
         cli.evaluate_seeds(tmp_path)
-    with pytest.raises(ValueError, match="jets-top: trees learn what a run learned; name the folder of a run"):
-        cli.evaluate("jets-top", store=jets_store, out=tmp_path / "out", trees=True)
+    run = cli.train(config, run=tmp_path / "run", overrides=["train.steps=2"])
+    with pytest.raises(ValueError, match="weights: negative ones came, which trees can't learn from"):
+        cli.evaluate(run, trees=True)
+    (run / "split.json").unlink()
+    with pytest.raises(ValueError, match="run: trees learn what a run learned; name the folder of a run"):
+        cli.evaluate(run, store=jets_store, allow_trained_events=True, trees=True)
 
 
 def test_classes_are_those_of_the_store(config: Path, tmp_path: Path) -> None:
