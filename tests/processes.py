@@ -1,6 +1,7 @@
 """Processes of their own for tests, forked from a server that has what is slow to load: seconds saved in each.
 
-``server()`` is a multiprocessing context; ``run(main, arguments)`` runs a command line as ``subprocess.run`` would.
+``server()`` is a multiprocessing context; ``run(main, arguments)`` runs a command line as ``subprocess.run`` would. Kernels for
+GPUs run in Triton's interpreter in a fresh one: ``interpreted(file)``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,21 @@ def server() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(SLOW)
     return context
+
+
+def interpreted(file: str, *arguments: str) -> str:
+    """What a test file prints as a script in Triton's interpreter, without a GPU. AssertionError, with its words, if it fails."""
+    here = Path(__file__).parent
+    paths = os.pathsep.join([str(here.parent), str(here), str(Path(file).parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, file, *arguments],
+        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
 
 
 def run(

@@ -93,6 +93,11 @@ def test_seeds_are_judged_together_beside_trees(config: Path, tmp_path: Path, ca
 def test_what_trees_and_seeds_cannot_do(config: Path, jets_store: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no finished seeds; train with --seeds"):
         cli.evaluate_seeds(tmp_path)
+    (tmp_path / "seeds" / "seed-0").mkdir(parents=True)
+    for name in ("seed-0/model.json", "seeds.json"):
+        (tmp_path / "seeds" / name).write_text("{}")
+    with pytest.raises(FileNotFoundError, match="the folder above it does not exist; name another with --out"):
+        cli.evaluate_seeds(tmp_path / "seeds", out=tmp_path / "nowhere" / "out")
     run = cli.train(config, run=tmp_path / "run", overrides=["train.steps=2"])
     with pytest.raises(ValueError, match="weights: negative ones came, which trees can't learn from"):
         cli.evaluate(run, trees=True)

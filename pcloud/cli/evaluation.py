@@ -58,11 +58,7 @@ def evaluate(
     """
     model = load(run, device)
     source, ids = _events(run, store)
-    folder = Path(out) if out is not None else Path(run) / "evaluation"
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder}: is a file; a folder is expected: name another with --out")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
+    folder = report_folder(run, out)
     notes = check_input(model, source, allow_geometry)
     seconds: Seconds = dict.fromkeys(("read", "network", "linking"), 0.0)
     judged = _Judged(model, seconds, robust)
@@ -106,6 +102,16 @@ def evaluate(
         write_scores(folder, rows)
     _page(folder / "report.html", model, report, rows, pictured)
     return report
+
+
+def report_folder(run: str | Path, out: str | Path | None) -> Path:
+    """Where reports go, which need not be there yet. ValueError or FileNotFoundError of one line where it cannot be made."""
+    folder = Path(out) if out is not None else Path(run) / "evaluation"
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder}: is a file; a folder is expected: name another with --out")
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{folder}: the folder above it does not exist; name another with --out")
+    return folder
 
 
 class _Judged:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pcloud import config
 from pcloud.cli import high_level
-from pcloud.cli.evaluation import Report, evaluate, finite
+from pcloud.cli.evaluation import Report, evaluate, finite, report_folder
 from pcloud.cli.sources import Input
 from pcloud.cli.tagger_report import judgement, read_scores, sections, write_scores
 from pcloud.metrics.seeds import ensemble, failed, spread
@@ -41,7 +41,7 @@ def evaluate_seeds(
     runs = seeds_of(run)
     if not runs:
         raise ValueError(f"{run}: no finished seeds; train with --seeds")
-    folder = Path(out) if out is not None else Path(run) / "evaluation"
+    folder = report_folder(run, out)
     folder.mkdir(exist_ok=True)
     each = {one.name: evaluate(one, store=store, out=folder / one.name, **options) for one in runs}
     first = next(iter(each.values()))
@@ -49,6 +49,8 @@ def evaluate_seeds(
     if tagger := "tagging" in first:
         areas = [_area(one["summary"]) for one in each.values()]
         lost = {runs[place].name: why for place, why in failed(areas).items()}
+    elif trees:
+        raise ValueError(f"trees: they stand beside taggers; the seeds of {run} find no classes")
     kept = [name for name in each if name not in lost]
     report: Report = {
         "seeds": {name: one["summary"] for name, one in each.items()},

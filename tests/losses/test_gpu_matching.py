@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import interpreted
 from scipy.optimize import linear_sum_assignment
 
 from pcloud.losses import sets
 
-ROOT = Path(__file__).parents[2]
 DRAW = np.random.default_rng(5)
 COSTS = {
     "square": DRAW.normal(size=(12, 12)),
@@ -56,16 +52,7 @@ def sums(partner: torch.Tensor) -> dict[str, list[float]]:
 def told() -> dict[str, list[float]]:
     """What the process below prints."""
     pytest.importorskip("triton", reason="triton is not installed")
-    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    run = subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return dict(json.loads(run.stdout.splitlines()[-1]))
+    return dict(json.loads(interpreted(__file__).splitlines()[-1]))
 
 
 def assert_best(name: str, told: dict[str, list[float]]) -> None:

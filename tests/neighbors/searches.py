@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path as File
 
+import processes
 import torch
 from clouds_of_trouble import TROUBLE
 from torch import Tensor
@@ -106,17 +104,8 @@ def assert_equal(path: Path, asked: Search) -> None:
 
 def interpreted(where: str, names: Iterable[str] = ()) -> None:
     """Run ``module:path`` on the named SEARCHES, by default on all, without a GPU. AssertionError: those it got wrong."""
-    here = File(__file__)
-    paths = os.pathsep.join([str(here.parents[2]), str(here.parent), os.environ.get("PYTHONPATH", "")])
-    run = subprocess.run(
-        [sys.executable, here, where, *names],
-        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, f"{run.stdout}\n{run.stderr}"
-    assert run.stdout.strip() == f"{len(list(names) or SEARCHES)} right", run.stdout
+    said = processes.interpreted(__file__, where, *names)
+    assert said.strip() == f"{len(list(names) or SEARCHES)} right", said
 
 
 def main(where: str, *names: str) -> int:

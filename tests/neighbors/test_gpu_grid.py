@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from processes import interpreted
 from torch import Tensor
 
 from pcloud import segments
 from pcloud.neighbors import reference
 from pcloud.neighbors.search import Search
-
-ROOT = Path(__file__).parents[2]
 
 
 def search(clouds: list[Tensor], k: int, reach: float = math.inf, wrap: bool = False) -> Search:
@@ -80,16 +75,7 @@ PRUNED = {
 def told() -> dict[str, object]:
     """What the process below prints: which searches were wrong, and the share of pairs looked at."""
     pytest.importorskip("triton", reason="triton is not installed")
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-    told = subprocess.run(
-        [sys.executable, __file__],
-        env=os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert told.returncode == 0, told.stderr
-    return dict(json.loads(told.stdout.splitlines()[-1]))
+    return dict(json.loads(interpreted(__file__).splitlines()[-1]))
 
 
 @pytest.mark.parametrize("name", [*SEARCHES, *PRUNED])

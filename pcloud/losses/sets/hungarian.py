@@ -51,11 +51,11 @@ def hungarian(
 
 def _matching(x: Side, y: Side, price: float) -> tuple[Tensor, Tensor]:
     """Rows of x and of y that belong together."""
-    most = max(int(segments.lengths(side.offsets).max()) if len(side.offsets) > 1 else 0 for side in (x, y))
     if x.points.is_cuda and importlib.util.find_spec("triton") is not None:
         from pcloud.losses.sets import gpu_matching
 
-        if most <= gpu_matching.MOST:
+        sizes = torch.cat([segments.lengths(side.offsets) for side in (x, y)])
+        if not bool((sizes > gpu_matching.MOST).any()):
             return on_gpu(x, y, price)
     return _on_cpu(x, y, price)
 
