@@ -21,8 +21,7 @@ from pcloud.scorer import hit_weights
 from pcloud.tracking.detector import Table, trackml_detector
 from pcloud.tracking.field import field_table
 
-EFFICIENCY = {7: 0.97, 9: 0.97}  # of one crossing to give a hit; elsewhere
-EFFICIENCY_ELSEWHERE = 0.993
+EFFICIENCY = 0.993  # of one crossing to give a hit
 NOISE_PER_PILEUP = 17_535 / 200  # training phase: noise hits do not depend on the particles
 MODULES = 18_728  # of the whole TrackML detector, over which noise is spread evenly
 NOISE_SHARE = 0.15  # throughput phase: share of noise in all hits
@@ -128,11 +127,10 @@ class Apparatus(NamedTuple):
     field: np.ndarray
     layers: np.ndarray
     surfaces: np.ndarray
-    efficiency: np.ndarray
 
     @classmethod
     def of(cls, detector: Table) -> Apparatus:
-        return cls(detector, Lookup.of(detector), field_table(), layer_material(detector), surfaces(), _efficiency(detector))
+        return cls(detector, Lookup.of(detector), field_table(), layer_material(detector), surfaces())
 
 
 @lru_cache(maxsize=1)
@@ -147,7 +145,7 @@ def _follow(rng: np.random.Generator, first: Particles, apparatus: Apparatus) ->
     offset = 0
     for generation in range(MAX_GENERATION + 1):
         now = generations[-1]
-        tracks = transport(now.position, now.momentum, now.charge, *apparatus[1:], rng)
+        tracks = transport(now.position, now.momentum, now.charge, *apparatus[1:], EFFICIENCY, rng)
         results.append(tracks._replace(particle=tracks.particle + offset))
         offset += len(now)
         if generation == MAX_GENERATION or not len(tracks.lost):
@@ -161,14 +159,9 @@ def _follow_with_acts(rng: np.random.Generator, first: Particles, apparatus: App
     from data_prep.simulate import acts_engine
 
     particles, tracks = acts_engine.follow(rng, first, apparatus.detector)
-    seen = rng.random(len(tracks.module)) < apparatus.efficiency[apparatus.lookup.layer[tracks.module]]
+    seen = rng.random(len(tracks.module)) < EFFICIENCY
     hits = {name: getattr(tracks, name)[seen] for name in ("particle", "module", "position", "momentum")}
     return particles, tracks._replace(**hits)
-
-
-def _efficiency(detector: Table) -> np.ndarray:
-    volume = np.unique(detector["volume_id"] * 1000 + detector["layer_id"]) // 1000
-    return np.array([EFFICIENCY.get(int(v), EFFICIENCY_ELSEWHERE) for v in volume])
 
 
 def _noise_count(rng: np.random.Generator, phase: int, pileup: float, n_signal: int) -> int:

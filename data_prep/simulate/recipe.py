@@ -16,7 +16,7 @@ from data_prep.simulate.event import ENGINES, Apparatus, Event, check, simulate_
 from pcloud.tracking.detector import geometry_hash, read_detectors, trackml_detector
 
 FIRST_EVENT = 1000
-VERSION = 3  # raised whenever the same arguments give other events
+VERSION = 4  # raised whenever the same arguments give other events
 
 
 class Preset(NamedTuple):

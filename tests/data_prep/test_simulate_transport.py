@@ -22,7 +22,7 @@ def fly(
     layers = layer_material(DETECTOR) if matter else np.zeros((LAYERS, 4))
     walls = surfaces() if matter else np.zeros((0, 8))
     start = np.zeros((len(momentum), 3)) if position is None else position
-    return transport(start, momentum, charge, LOOKUP, field, layers, walls, np.ones(LAYERS), np.random.default_rng(1))
+    return transport(start, momentum, charge, LOOKUP, field, layers, walls, 1.0, np.random.default_rng(1))
 
 
 def directions(n: int, pt: float, eta: float) -> np.ndarray:
