@@ -101,7 +101,7 @@ def _listed(lookup: Lookup, layer: int, entry: np.ndarray, s: np.ndarray) -> boo
     along = (0.5 * (lookup.envelope[layer, 2] + lookup.envelope[layer, 3]) - entry[2]) / entry[5]
     x, y = entry[0] + along * entry[3], entry[1] + along * entry[4]
     r = math.sqrt(x * x + y * y)
-    return along > 0 and lookup.envelope[layer, 0] - 1.0 < r < lookup.envelope[layer, 1] + 1.0
+    return bool(along > 0 and lookup.envelope[layer, 0] - 1.0 < r < lookup.envelope[layer, 1] + 1.0)
 
 
 @numba.njit(cache=True)

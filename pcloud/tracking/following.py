@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pcloud.neighbors.lanes import compiled
+from pcloud.tracking.entrance import UNSURE, straight_radius
 from pcloud.tracking.inward import DEEPEST, MOST, back, inward, more, radius_after, to_hit
 from pcloud.tracking.layers import PIPE
 from pcloud.tracking.motion import FAST, NOT_REACHED, STATE, keep, move, place, scatter, to_radius
@@ -34,6 +35,7 @@ class Room(NamedTuple):
     out_gain: np.ndarray
     on_layer: np.ndarray  # layers passed, and where their places begin in `some`
     on_first: np.ndarray
+    entry: np.ndarray  # into a volume of discs, as `straight_radius` keeps it
 
 
 def room() -> Room:
@@ -42,7 +44,7 @@ def room() -> Room:
     names, gains = np.zeros(MOST, np.int64), np.zeros(MOST)
     depths = np.zeros(DEEPEST, np.int64), np.zeros(DEEPEST + 1, np.int64)
     states = np.zeros(STATE), five.copy(), np.zeros(STATE), five.copy(), five.copy(), np.zeros(2)
-    return Room(*states, names.copy(), gains.copy(), names.copy(), gains.copy(), *depths)
+    return Room(*states, names.copy(), gains.copy(), names.copy(), gains.copy(), *depths, np.zeros(6))
 
 
 @compiled(fastmath=FAST, lean=True)
@@ -107,7 +109,7 @@ def _passed(grid, layers, g, h, la, lb, on_layer, on_first, depth, n):
 
 
 @compiled(fastmath=FAST, lean=True)
-def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p):
+def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, depth, on_layer, on_first, kept_q, kept_p, entry):
     """Follow a state outward from its hit on layer la.
 
     on_layer [DEEPEST], on_first [DEEPEST + 1]: layers passed and where their names begin. Returns the number of names and of
@@ -129,6 +131,7 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         while nd < len(discs) and abs(layers.at[discs[nd]]) < far + 2.0:
             nd += 1
     missed = 0
+    entry[5] = 0.0
     phi0 = q[3]
     while depth < DEEPEST and n < MOST - 3:
         w = q[5] * q[8]
@@ -154,9 +157,10 @@ def _outward(field, grid, layers, cuts, la, q, p, work, found, names, gains, n, 
         if abs(q[3] - phi0) > 3.3:
             break
         v = math.sqrt(q[0] * q[0] + q[1] * q[1]) if layers.disc[a] else q[2]
-        if v < layers.low[a] - 3 or v > layers.high[a] + 3:
+        straight = straight_radius(layers, a, q, entry)
+        if v < layers.low[a] - 3 or v > layers.high[a] + 3 or straight > layers.high[a] + UNSURE:
             continue
-        inside = layers.low[a] + 2 < v < layers.high[a] - 2
+        inside = layers.low[a] + 2 < v < layers.high[a] - 2 and straight < layers.high[a] - UNSURE
         h, gain = likeliest(grid, layers, a, q, p, cuts.gate, names, 0, 0, found)
         on_layer[depth], on_first[depth] = a, n
         depth += 1
@@ -189,7 +193,7 @@ def follow(seed, layer_of, field, grid, layers, cuts, between, room):
     between: whether hits are looked for on layers between those of the seed, too. Returns its number of hits, 0 if there is none,
     and its log likelihood ratio.
     """
-    q, p, kept_q, kept_p, work, found = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found
+    q, p, kept_q, kept_p, work, found, entry = room.q, room.p, room.kept_q, room.kept_p, room.work, room.found, room.entry
     some, some_gain, out, out_gain, on_layer, on_first = (
         room.some,
         room.some_gain,
@@ -222,7 +226,7 @@ def follow(seed, layer_of, field, grid, layers, cuts, between, room):
     on_first[depth] = n
     scatter(q, p, layers.matter[la], 1.0)
     n, depth = _outward(
-        field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, depth, on_layer, on_first, kept_q, kept_p
+        field, grid, layers, cuts, la, q, p, work, found, some, some_gain, n, depth, on_layer, on_first, kept_q, kept_p, entry
     )
     total = some_gain[2]
     for i in range(3, n):

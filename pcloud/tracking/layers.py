@@ -35,6 +35,11 @@ BESIDE = {8: 0.009, 13: -0.015, 17: -0.014}
 DEEP, DEPTH = (8,), 0.15
 
 
+# Official: which discs of a volume a particle can hit is settled where it comes in, by its straight line from there. In through
+# this |z| or this radius (mm); at the pixel discs a track has no room to bend.
+ENTRANCE = {12: (1181.5, 200.0), 14: (1181.5, 200.0), 16: (1181.5, 720.0), 18: (1181.5, 720.0)}
+
+
 class Layers(NamedTuple):
     """One row per (volume, layer) in the order of their ids; mm. u is the direction along phi, v along z or along r."""
 
@@ -49,6 +54,8 @@ class Layers(NamedTuple):
     matter: np.ndarray  # [layers] mm of silicon
     beside: np.ndarray  # [layers] mean of measured minus true u
     deep: np.ndarray  # [layers] 1 where paths of DEPTH are read out channel by channel along z, else 0
+    face: np.ndarray  # [layers] |z| and
+    wall: np.ndarray  # [layers] radius through which tracks come into a disc's volume, 0 if that does not matter
     barrels: np.ndarray  # layer numbers by rising radius
     forward: np.ndarray  # layer numbers of discs at z > 0 by rising z
     backward: np.ndarray  # those at z < 0 by falling z
@@ -67,8 +74,8 @@ def layers_of(detector: Table) -> Layers:
     """Read the layers off a detectors table: a layer is a disc where its modules face along z."""
     keys, member = np.unique(detector["volume_id"] * 10_000 + detector["layer_id"], return_inverse=True)
     n, known = len(keys), _is_trackml(detector, keys)
-    disc, columns = np.zeros(n, bool), np.zeros((10, n))
-    at, low, high, thick, error_u, error_v, turn, matter, beside, deep = columns
+    disc, columns = np.zeros(n, bool), np.zeros((12, n))
+    at, low, high, thick, error_u, error_v, turn, matter, beside, deep, face, wall = columns
     for i, key in enumerate(keys):
         rows = np.flatnonzero(member == i)
         volume, layer = divmod(int(key), 10_000)
@@ -86,6 +93,7 @@ def layers_of(detector: Table) -> Layers:
         if known:
             error_u[i], error_v[i] = ERRORS.get(volume, (error_u[i], error_v[i]))
             beside[i], deep[i] = BESIDE.get(volume, 0.0), volume in DEEP
+            face[i], wall[i] = ENTRANCE.get(volume, (0.0, 0.0))
             matter[i] = MATTER_LAYER.get((volume, layer), MATTER[volume])
     barrels = np.flatnonzero(~disc)[np.argsort(at[~disc], kind="stable")]
     forward = np.flatnonzero(disc & (at > 0))

@@ -86,6 +86,33 @@ def test_a_layer_is_listed_for_the_way_in_only() -> None:
     assert radius[1][0] == 7 and not {12, 17} & set(radius[1]), "the way out of the same barrel is missing"
 
 
+@pytest.mark.parametrize("eta", [1.5, 1.9, 2.0])
+def test_discs_are_listed_by_the_straight_line_from_where_a_particle_comes_in(eta: float) -> None:
+    # in 2 T 0.25 GeV make circles of 417 mm through the beam line: at z the direction has turned by z / (417 mm sinh eta).
+    # The middle discs' volume is entered at its face, the outer one's where the particle leaves the middle one, at 720 mm
+    radius, slope = 0.25 / (0.299792458e-3 * 2.0), np.sinh(eta)
+    walls = surfaces()
+    walls[:, 4:] = 0.0  # nothing but places where a step ends
+    momentum, still = directions(200, 0.25, eta), np.zeros((LAYERS, 4))
+    generator = np.random.default_rng(1)
+    tracks = transport(np.zeros((200, 3)), momentum, np.ones(200), LOOKUP, uniform_table(2.0), still, walls, 1.0, generator)
+    hit = np.unique(LOOKUP.layer[tracks.module])
+
+    def at(z: float) -> complex:
+        return complex(1j * radius * (np.exp(-1j * z / (radius * slope)) - 1))
+
+    face, wall = 1182.7, 2 * np.arcsin(720 / (2 * radius)) * radius * slope
+    seen = passed_by = 0
+    for layer in np.flatnonzero(LOOKUP.disc & (LOOKUP.envelope[:, 2] > face)):
+        low, high, near, far = LOOKUP.envelope[layer]
+        z, come_in = (near + far) / 2, face if high < 720 else max(face, wall)
+        straight = abs(at(come_in) + np.exp(-1j * come_in / (radius * slope)) * (z - come_in) / slope)
+        if z > come_in and low + 10 < abs(at(z)) < high - 10 and abs(straight - high) > 20:
+            assert (layer in hit) == (straight < high), (layer, abs(at(z)), straight, high)
+            seen, passed_by = seen + (straight < high), passed_by + (straight > high)
+    assert seen >= 2 and passed_by >= 1
+
+
 def test_grazing_crossings_are_not_read_out() -> None:
     tracks = fly(directions(200, 0.5, 3.3), np.ones(200), field=field_table())
     cosine = (tracks.momentum * LOOKUP.axes[tracks.module, 2]).sum(axis=1) / np.linalg.norm(tracks.momentum, axis=1)
