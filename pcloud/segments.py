@@ -33,12 +33,16 @@ def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum
     Half precision adds up in float32, and stays so: the sum of an event's 100,000 halves is beyond half's range.
     """
     values = _single(values)
+    if _alone(offsets):
+        return values.sum(0, keepdim=True)
     out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
     return out.index_add(0, event_of(offsets, values.shape[0]), values)
 
 
 def mean(values: Tensor, offsets: Tensor) -> Tensor:
     """Mean over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event. Keeps half precision."""
+    if _alone(offsets) and len(values) and values.is_floating_point():
+        return values.mean(0, keepdim=True)
     count = lengths(offsets).clamp(min=1).view(-1, *[1] * (values.dim() - 1))
     average = sum(values, offsets) / count
     return average.to(values.dtype) if values.is_floating_point() else average
@@ -75,6 +79,11 @@ def unpad(padded: Tensor, mask: Tensor) -> Tensor:
 def jagged(values: Tensor, offsets: Tensor) -> Tensor:
     """The same rows as a torch nested tensor (jagged layout), for attention kernels that take one."""
     return torch.nested.nested_tensor_from_jagged(values, offsets)
+
+
+def _alone(offsets: Tensor) -> bool:
+    """Whether there is one event, which has all rows: a jet by itself waits for every step. A compiler is told nothing of it."""
+    return offsets.shape[0] == 2 and not torch.compiler.is_compiling()
 
 
 def _single(values: Tensor) -> Tensor:

@@ -35,6 +35,9 @@ def ready(
     points nor other events can change); an azimuth goes to [-pi, pi] instead. ValueError (``check``): a coordinate that is
     not finite or above 1e17, by its row; offsets that do not share out the rows.
     """
+    if check and query is None and not wrap and pos.dtype == torch.float32:  # most searches, and the shortest ones
+        _check("pos", pos, offsets)
+        return Ready(pos, None, torch.zeros((), dtype=torch.int64, device=pos.device))
     tables = [("pos", pos, offsets)]
     if query is not None and query_offsets is not None:
         tables.append(("query", query, query_offsets))
@@ -58,7 +61,7 @@ def ready(
 def _check(name: str, table: Tensor, offsets: Tensor) -> None:
     if table.device.type == "cpu":  # a single jet waits for this
         most, ends = np.abs(table.detach().numpy()).max(initial=0.0), offsets.numpy()
-        if most <= LARGEST and ends[0] == 0 and ends[-1] == len(table) and (ends[1:] >= ends[:-1]).all():
+        if most <= LARGEST and ends[0] == 0 and ends[-1] == len(table) and (len(ends) == 2 or (ends[1:] >= ends[:-1]).all()):
             return
     good = table.abs() <= LARGEST  # false for NaN
     steps = segments.lengths(offsets)

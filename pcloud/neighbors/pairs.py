@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 
 from pcloud.neighbors.lanes import compiled
 from pcloud.neighbors.reference import TURN
@@ -15,22 +16,24 @@ from pcloud.neighbors.search import Found, Search
 
 FARTHEST = 3.4028235e38  # the largest finite float32
 ROUND = np.float32(TURN)
+INFINITY = 0x7F800000  # the bits of a float32
 
 
 def search(asked: Search) -> Found:
     """As :func:`pcloud.neighbors.reference.search`, on CPU tensors; time grows with queries times points of an event."""
-    out = Found.nothing(asked)
     points, queries = asked.points.numpy(), asked.queries.numpy()
     offsets, query_offsets = asked.offsets.numpy(), asked.query_offsets.numpy()
     sides = [(offsets, points)]
     if asked.queries is not asked.points or asked.query_offsets is not asked.offsets:
         sides.append((query_offsets, queries))
     for bounds, rows in sides:
-        if bounds[0] != 0 or bounds[-1] != len(rows) or (bounds[1:] < bounds[:-1]).any():
+        if bounds[0] != 0 or bounds[-1] != len(rows) or (len(bounds) > 2 and (bounds[1:] < bounds[:-1]).any()):
             raise ValueError(f"offsets end at {bounds[-1]} for {len(rows)} rows; they must rise from 0 to that number")
     reach, tell = np.float32(min(asked.reach2, FARTHEST)), asked.reach2 < np.inf
     azimuth = points.shape[1] - 1 if asked.wrap else -1
     best, far = np.empty(asked.k, np.int64), np.empty(len(points), np.float32)
+    shape = len(queries), asked.k
+    out = Found(torch.empty(shape, dtype=torch.int32), torch.empty(shape), torch.empty(shape[0], dtype=torch.bool))
     answer = out.index.numpy(), out.distance2.numpy().view(np.int32), out.truncated.numpy()
     axes = np.ascontiguousarray(points.T)
     _search(axes, offsets, queries, query_offsets, reach, tell, asked.skip_self, azimuth, best, far, far.view(np.int32), *answer)
@@ -65,6 +68,8 @@ def _search(
             for at in range(found):
                 index[query, at] = best[at] & 0xFFFFFFFF
                 distance2_bits[query, at] = best[at] >> 32
+            for at in range(found, k):
+                index[query, at], distance2_bits[query, at] = -1, INFINITY
             truncated[query] = tell and within > k
 
 

@@ -33,11 +33,11 @@ def event() -> PointCloud:
 
 @pytest.fixture(scope="module")
 def taught(event: PointCloud) -> TripletFinding:
-    """60 steps on one event."""
+    """150 steps on one event."""
     torch.manual_seed(0)
     task = TripletFinding(channels=16, layers=2).train()
     descent = torch.optim.Adam(task.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(150):
         descent.zero_grad()
         sum(task.loss(task(event), event).values()).backward()
         descent.step()
