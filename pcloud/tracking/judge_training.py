@@ -18,6 +18,7 @@ from pcloud.tracking.passes import Candidates
 from pcloud.tracking.settings import Settings
 
 EPOCHS, BATCH = 12, 512
+CAUTION = 2.0  # weight of worthless candidates in the loss: on simulated events a quarter fewer fakes for .0001 of score
 
 
 def steps(candidates: int, epochs: int = EPOCHS, batch: int = BATCH) -> int:
@@ -74,13 +75,14 @@ def fit(
     torch.manual_seed(seed)
     mean, spread = table.mean(axis=0), table.std(axis=0) + 1e-3
     x, y = torch.as_tensor((table - mean) / spread, dtype=torch.float32), torch.as_tensor(target, dtype=torch.float32)
+    matters = torch.where(y == 0, CAUTION, 1.0)
     inside, hidden, out = nn.Linear(x.shape[1], WIDTH), nn.Linear(WIDTH, WIDTH), nn.Linear(WIDTH, 1)
     net = nn.Sequential(inside, nn.ReLU(), hidden, nn.ReLU(), out)
     optimizer = torch.optim.Adam(net.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps(len(x), epochs, batch))
     for _ in range(epochs):
         for rows in torch.randperm(len(x)).split(batch):  # type: ignore[no-untyped-call]
-            loss = nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows])
+            loss = nn.functional.binary_cross_entropy_with_logits(net(x[rows])[:, 0], y[rows], matters[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
