@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.tagging_speed STORE --peer "COMMAND"``. COMMAND, run in turns with ours, has {model}, {mode}, {batch},
 {variant} and {threads} filled in and prints one line of JSON as ours does: jets_per_s, base_mb, peak_mb. Jets are in memory as
-batches; a training step is forward, loss, backward and the optimiser of the recipe; tagging ends with probabilities.
+batches; a training step is forward, loss, backward and the optimiser of the recipe; tagging ends with probabilities. One jet at a
+time is timed on one thread: more make both slower.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def ask(command: list[str]) -> dict[str, float]:
 
 def compare(given: argparse.Namespace, model: str, mode: str, batch: int, variant: str) -> dict[str, Figure]:
     """Ours and the peer in turns; medians over the rounds, and their ratio round by round."""
-    case = {"model": model, "mode": mode, "batch": str(batch), "variant": variant, "threads": str(given.threads)}
+    threads = given.threads if batch > 1 else 1
+    case = {"model": model, "mode": mode, "batch": str(batch), "variant": variant, "threads": str(threads)}
     words = [f"--{name}={value}" for name, value in case.items()] + [f"--repeats={given.repeats}", f"--seconds={given.seconds}"]
     mine = [sys.executable, "-m", "benchmarks.tagging_speed", str(given.store), "--child", *words]
     theirs = shlex.split(given.peer.format(**case)) if given.peer else None
@@ -160,7 +162,7 @@ def main() -> None:
         beside = f" beside {given.name}" if given.peer else ""
         command = f"python -m benchmarks.tagging_speed STORE --threads {given.threads} --peer COMMAND --record"
         data = f"synthetic: {JETS} jets of `pcloud prepare top-tagging --generate`, in memory"
-        cuts = "reading is not timed; memory: largest resident size less that before the first step"
+        cuts = "reading is not timed; batch 1 on one thread; memory: largest resident size less that before the first step"
         record("tagging-speed", figures, command, title=f"Taggers at work{beside}", data=data, cuts=cuts)
 
 
