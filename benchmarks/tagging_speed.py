@@ -58,7 +58,8 @@ def child(given: argparse.Namespace) -> dict[str, float]:
             sum(task.train().loss(task(cloud), cloud).values()).backward()
             optimizer.step()
     else:
-        run = _session(task.eval(), batches, given.threads) if given.variant == "onnx" else None
+        task.eval()
+        run = _session(task, batches, given.threads) if given.variant == "onnx" else None
 
         def step(cloud: PointCloud) -> None:
             with torch.inference_mode():
