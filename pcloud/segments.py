@@ -34,7 +34,7 @@ def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum
     """
     values = _single(values)
     if _alone(offsets):
-        return values.sum(0, keepdim=True)
+        return values.sum(0, keepdim=True, dtype=values.dtype)
     out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
     return out.index_add(0, event_of(offsets, values.shape[0]), values)
 

@@ -100,6 +100,8 @@ def test_whole_numbers() -> None:
     assert segments.sum(values, offsets).tolist() == [2**62 + 1, 5]
     assert segments.max(values, offsets).tolist() == [2**62, 5]
     assert segments.mean(torch.tensor([1, 2]), torch.tensor([0, 2])).tolist() == [1.5]
+    few = torch.tensor([1, 2, 3], dtype=torch.int32)
+    assert segments.sum(few, torch.tensor([0, 3])).dtype == segments.sum(few, torch.tensor([0, 1, 3])).dtype == torch.int32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -109,4 +109,4 @@ def _full(index: Tensor) -> bool:
     """Whether every point has all its neighbours, where that is told in no time: on a CPU, with no compiler looking on."""
     if index.device.type != "cpu" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
         return False
-    return bool(index.numpy().min(initial=0) >= 0)
+    return index.shape[1] > 0 and bool(index.numpy().min(initial=0) >= 0)
