@@ -81,7 +81,8 @@ def find_tracks(
             stages.passes.append(found)
             stages.seconds.append(time.perf_counter() - start)
     start = time.perf_counter()
-    track = adopt(points, track, finished, layers, solenoid, settings.adopt, threads)
+    if settings.adopt < np.inf:
+        track = adopt(points, track, finished, layers, solenoid, settings.adopt, threads)
     if stages is not None:
         stages.seconds.append(time.perf_counter() - start)
     return track

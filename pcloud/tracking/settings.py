@@ -59,7 +59,7 @@ class Settings:
     spot_slack: float = 10.0  # mm on each side
     spot_tracks: int = 30  # fewest tracks to measure the beam spot with
     loose: float = 0.1  # T, error of the sideways field 2 m from the middle where the detector is turned by an angle not known
-    adopt: float = 1.0  # log likelihood ratio from which a hit left over joins a finished track
+    adopt: float = 1.0  # log likelihood ratio from which a hit left over joins a finished track; infinite: none is looked at
 
     passes: tuple[Cuts, ...] = (
         BEAM_PASS._replace(pt_min=2.0, start_r=45.0, hits_min=8.0, accept=30.0, sure=40.0),
