@@ -62,11 +62,10 @@ def back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_l
     m = 0
     for k in range(depth - 1, -1, -1):
         a, i0, i1 = on_layer[k], on_first[k], on_first[k + 1]
-        if k < depth - 1:
-            scatter(q, p, layers.matter[a], -1.0)
         if i1 > i0:
             if not to_hit(field, grid, layers, a, names[i0], q, p, work):
                 return -1
+            scatter(q, p, layers.behind[a] * layers.matter[a], -1.0)
             take(grid, layers.disc[a], names[i0], q, p, work)
             for i in range(i0, i1):
                 out[m], out_gain[m] = names[i], gains[i]
@@ -80,10 +79,12 @@ def back(field, grid, layers, cuts, q, p, work, found, names, gains, depth, on_l
             if d == NOT_REACHED or move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
                 continue
             h, gain = likeliest(grid, layers, a, q, p, cuts.gate, out, 0, 0, found)
+            scatter(q, p, layers.behind[a] * layers.matter[a], -1.0)
             if h >= 0 and gain > cuts.inner and m < MOST - 3:
                 out[m], out_gain[m] = h, gain
                 take(grid, layers.disc[a], h, q, p, work)
                 m = more(grid, layers, cuts, a, q, p, work, found, out, out_gain, m + 1, True)
+        scatter(q, p, (1.0 - layers.behind[a]) * layers.matter[a], -1.0)
     return m
 
 
@@ -101,7 +102,6 @@ def inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
         nb = layers.rank[la] - 1
         while nd >= 0 and abs(layers.at[discs[nd]]) > far - 2.0:
             nd -= 1
-    scatter(q, p, layers.matter[la], -1.0)
     missed = 0
     while (nb >= 0 or nd >= 0) and m < MOST - 3 and missed < 2:
         db = to_radius(q, q[5] * q[8], layers.at[layers.barrels[nb]]) if nb >= 0 else NOT_REACHED
@@ -126,6 +126,7 @@ def inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
         if move(field, q, p, layers.disc[a], layers.at[a], d, work) == NOT_REACHED:
             continue
         h, gain = likeliest(grid, layers, a, q, p, cuts.gate, out, 0, 0, found)
+        scatter(q, p, layers.behind[a] * layers.matter[a], -1.0)
         if h >= 0 and gain > cuts.inner:
             out[m], out_gain[m] = h, gain
             take(grid, layers.disc[a], h, q, p, work)
@@ -133,5 +134,5 @@ def inward(field, grid, layers, cuts, la, q, p, work, found, out, out_gain, m):
             missed = 0
         else:
             missed += 1
-        scatter(q, p, layers.matter[a], -1.0)
+        scatter(q, p, (1.0 - layers.behind[a]) * layers.matter[a], -1.0)
     return m

@@ -23,6 +23,9 @@ MATTER_LAYER = {
 }  # fmt: skip
 MATTER_UNKNOWN = 2.0
 PIPE = 0.22  # mm of silicon before the first layer
+# It stands behind the sensors of the pixel barrel, before those of the strip barrels and between the two faces of discs: by where
+# truth momenta turn between two hits, in a real event as in simulated ones. Two hits of a layer have but a sensor between them.
+BEHIND = (8,)
 # Errors (mm) along u and v where they differ from pitch / sqrt(12): charge sharing in the thick pixel barrel. From a real event's
 # truth; strips and pixel discs agree with their pitch.
 ERRORS = {8: (0.006, 0.0065), 7: (0.0156, 0.0095), 9: (0.0156, 0.0095), 13: (0.021, 0.33), 12: (0.019, 0.345), 14: (0.019, 0.345),
@@ -52,6 +55,7 @@ class Layers(NamedTuple):
     error_v: np.ndarray
     turn: np.ndarray  # [layers] a disc module's v axis is off the radius by up to this (rad): half width / radius, at low
     matter: np.ndarray  # [layers] mm of silicon
+    behind: np.ndarray  # [layers] 1 where it stands behind the sensors, seen from the beam, else 0
     beside: np.ndarray  # [layers] mean of measured minus true u
     deep: np.ndarray  # [layers] 1 where paths of DEPTH are read out channel by channel along z, else 0
     face: np.ndarray  # [layers] |z| and
@@ -74,8 +78,8 @@ def layers_of(detector: Table) -> Layers:
     """Read the layers off a detectors table: a layer is a disc where its modules face along z."""
     keys, member = np.unique(detector["volume_id"] * 10_000 + detector["layer_id"], return_inverse=True)
     n, known = len(keys), _is_trackml(detector, keys)
-    disc, columns = np.zeros(n, bool), np.zeros((12, n))
-    at, low, high, thick, error_u, error_v, turn, matter, beside, deep, face, wall = columns
+    disc, columns = np.zeros(n, bool), np.zeros((13, n))
+    at, low, high, thick, error_u, error_v, turn, matter, behind, beside, deep, face, wall = columns
     for i, key in enumerate(keys):
         rows = np.flatnonzero(member == i)
         volume, layer = divmod(int(key), 10_000)
@@ -87,14 +91,14 @@ def layers_of(detector: Table) -> Layers:
         thick[i] = np.abs(across - at[i]).max()
         low[i], high[i] = along.min(), along.max()
         error_u[i], error_v[i] = detector["pitch_u"][rows[0]] / np.sqrt(12), detector["pitch_v"][rows[0]] / np.sqrt(12)
-        matter[i] = MATTER_UNKNOWN
+        matter[i], behind[i] = MATTER_UNKNOWN, 1.0
         centre = np.hypot(detector["cx"][rows], detector["cy"][rows])
         turn[i] = (detector["module_maxhu"][rows] / np.maximum(centre, 1.0)).max() if disc[i] else 0.0
         if known:
             error_u[i], error_v[i] = ERRORS.get(volume, (error_u[i], error_v[i]))
             beside[i], deep[i] = BESIDE.get(volume, 0.0), volume in DEEP
             face[i], wall[i] = ENTRANCE.get(volume, (0.0, 0.0))
-            matter[i] = MATTER_LAYER.get((volume, layer), MATTER[volume])
+            matter[i], behind[i] = MATTER_LAYER.get((volume, layer), MATTER[volume]), volume in BEHIND
     barrels = np.flatnonzero(~disc)[np.argsort(at[~disc], kind="stable")]
     forward = np.flatnonzero(disc & (at > 0))
     forward = forward[np.lexsort((low[forward], at[forward]))]

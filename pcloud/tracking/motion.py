@@ -219,6 +219,8 @@ def scatter(q: np.ndarray, p: np.ndarray, matter: float, forth: float) -> None:
 
     As in the official simulation the crossing angle does not matter.
     """
+    if matter <= 0:
+        return
     t, k = q[4], q[5]
     u = 1 + t * t
     momentum2 = u / (k * k)

@@ -39,13 +39,15 @@ def across(q: np.ndarray, disc: bool, ux: float, uy: float) -> tuple[float, floa
 
 
 @compiled(fastmath=FAST, lean=True)
-def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float) -> tuple[float, float, float]:
-    """Variances and covariance of the expected (u, v)."""
-    a, b, d = p[0, 0], p[0, 1], p[1, 1]
+def spread(p: np.ndarray, h0: float, h1: float, h2: float, h3: float, d: float) -> tuple[float, float, float]:
+    """Variances and covariance of the expected (u, v), a few mm d further on."""
+    a = p[0, 0] + d * (2 * p[0, 2] + d * p[2, 2])
+    b = p[0, 1] + d * (p[0, 3] + p[1, 2] + d * p[2, 3])
+    c = p[1, 1] + d * (2 * p[1, 3] + d * p[3, 3])
     return (
-        h0 * h0 * a + 2 * h0 * h1 * b + h1 * h1 * d,
-        h2 * h2 * a + 2 * h2 * h3 * b + h3 * h3 * d,
-        h0 * h2 * a + (h0 * h3 + h1 * h2) * b + h1 * h3 * d,
+        h0 * h0 * a + 2 * h0 * h1 * b + h1 * h1 * c,
+        h2 * h2 * a + 2 * h2 * h3 * b + h3 * h3 * c,
+        h0 * h2 * a + (h0 * h3 + h1 * h2) * b + h1 * h3 * c,
     )
 
 
@@ -91,11 +93,12 @@ def likeliest(
     r = math.sqrt(q[0] * q[0] + q[1] * q[1])
     rx, ry = q[0] / r, q[1] / r
     h0, h1, h2, h3 = across(q, disc, -ry, rx)
-    uu, vv, uv = spread(p, h0, h1, h2, h3)
     reach = math.sqrt(gate)
     cosine, sine = q[6] * rx + q[7] * ry, q[7] * rx - q[6] * ry
     off = layers.thick[a] + abs((q[2] if disc else r) - layers.at[a])  # hits lie up to here before or behind the state
     slack = off / max(abs(q[4]), 1e-3) if disc else off / max(cosine, 0.05)
+    before, after = spread(p, h0, h1, h2, h3, -slack), spread(p, h0, h1, h2, h3, slack)
+    uu, vv = max(before[0], after[0]), max(before[1], after[1])
     eu, ev = layers.error_u[a], layers.error_v[a]
     if disc:
         eu += 0.6 * layers.turn[a] * ev
@@ -121,11 +124,11 @@ def likeliest(
         row = first + (i % n_phi) * n_v
         for h in range(grid.start[row + lo], grid.start[row + hi + 1]):
             ux, uy = grid.ux[h], grid.uy[h]
-            _, du, dv = residual(q, disc, grid, h)
+            d, du, dv = residual(q, disc, grid, h)
             if abs(dv) > tall or abs(du) > wide:
                 continue
             h0, h1, h2, h3 = across(q, disc, ux, uy)
-            uu, vv, uv = spread(p, h0, h1, h2, h3)
+            uu, vv, uv = spread(p, h0, h1, h2, h3, d)
             a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
             det = a0 * a1 - uv * uv
             chi2 = (a1 * du * du - 2 * uv * du * dv + a0 * dv * dv) / det
@@ -145,9 +148,9 @@ def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.
     """Kalman update of the state with the hit at place h; returns the log likelihood ratio."""
     ux, uy = grid.ux[h], grid.uy[h]
     d, du, dv = residual(q, disc, grid, h)
-    _step(q, d)
+    _step(q, p, d)
     h0, h1, h2, h3 = across(q, disc, ux, uy)
-    uu, vv, uv = spread(p, h0, h1, h2, h3)
+    uu, vv, uv = spread(p, h0, h1, h2, h3, 0.0)
     a0, a1 = uu + grid.uu[h], vv + grid.vv[h]
     det = a0 * a1 - uv * uv
     for i in range(5):
@@ -174,8 +177,14 @@ def take(grid: Grid, disc: bool, h: int, q: np.ndarray, p: np.ndarray, work: np.
 
 
 @compiled(fastmath=FAST, lean=True)
-def _step(q: np.ndarray, d: float) -> None:
+def _step(q: np.ndarray, p: np.ndarray, d: float) -> None:
     """Move a state by a few mm, where the field is as here."""
+    for i in range(5):
+        p[i, 0] += d * p[i, 2]
+        p[i, 1] += d * p[i, 3]
+    for i in range(5):
+        p[0, i] += d * p[2, i]
+        p[1, i] += d * p[3, i]
     turn = q[5] * q[8] * d
     q[0] += d * (q[6] - 0.5 * turn * q[7])
     q[1] += d * (q[7] + 0.5 * turn * q[6])
