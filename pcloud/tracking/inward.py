@@ -13,7 +13,7 @@ from pcloud.tracking.window import likeliest, take
 
 MOST = 32  # hits of a candidate
 ON_LAYER = 4  # hits of one layer: where two modules of a ring and two of the next lie over one another
-WITHIN = 0.4  # mm of silicon between two hits of a layer
+WITHIN = 0.4  # mm of silicon between two hits of a barrel's layer; on discs all of it stands between two faces
 DEEPEST = 24  # layers of a candidate, empty ones included
 
 
@@ -39,7 +39,7 @@ def radius_after(q, d):
 def more(grid, layers, cuts, a, q, p, work, found, names, gains, n, learn):
     """Further hits on layer a, where the state is and has its first hit, the last one in names; returns the number of names."""
     first = n - 1
-    scatter(q, p, WITHIN, 1.0)
+    scatter(q, p, layers.matter[a] if layers.disc[a] else WITHIN, 1.0)
     for _ in range(ON_LAYER - 1):
         if n >= MOST:
             break
