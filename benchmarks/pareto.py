@@ -41,7 +41,7 @@ def knobs(judge: Judge) -> Iterator[tuple[str, Settings, Judge | None]]:
     passes = DEFAULT.passes
     for number in (2, 3, 4, 5):
         yield f"{number} passes", Settings(adopt=np.inf, passes=passes[:number]), None
-    yield "all 9 passes", replace(DEFAULT, adopt=np.inf), None
+    yield f"all {len(passes)} passes", replace(DEFAULT, adopt=np.inf), None
     yield "and hits left over", DEFAULT, None
     yield "and the judge (tracks)", DEFAULT, judge
 

@@ -215,9 +215,10 @@ def follow(seed, layer_of, field, grid, layers, cuts, between, room):
         if not to_hit(field, grid, layers, la, h, q, p, work):
             return 0, 0.0
         some[i], some_gain[i] = h, take(grid, layers.disc[la], h, q, p, work)
-        on_layer[depth], on_first[depth] = la, i
-        depth += 1
-        if i < 2:
+        if i == 0 or la != layer_of[seed[i - 1]]:
+            on_layer[depth], on_first[depth] = la, i
+            depth += 1
+        if i < 2 and la != layer_of[seed[i + 1]]:
             scatter(q, p, layers.matter[la], 1.0)
     if not some_gain[2] > cuts.seed_gain:
         return 0, 0.0

@@ -36,7 +36,7 @@ def arc_of(r: float, w: float) -> float:
 
 
 @compiled(fastmath=FAST, lean=True)
-def _turned(r: float, w: float) -> float:
+def turned(r: float, w: float) -> float:
     """Azimuth gained on that way."""
     x = 0.5 * w * r
     x2 = x * x
@@ -64,7 +64,7 @@ def columns_of(grid: Grid, a: int, lo: float, hi: float) -> tuple[int, int]:
 
 
 @compiled(fastmath=FAST, lean=True)
-def _wrapped(angle: float) -> float:
+def wrapped(angle: float) -> float:
     if angle > math.pi:
         return angle - 2 * math.pi
     if angle < -math.pi:
@@ -114,7 +114,7 @@ def beam_seeds(seeds: np.ndarray, a: int, layer_of: np.ndarray, grid: Grid, laye
         if c0 > c1:
             continue
         far = layers.at[lb] + layers.thick[lb] if not layers.disc[lb] else min(hi, layers.high[lb])
-        half = _turned(far, w_max) - _turned(min(ra, far), w_max) + 1e-3
+        half = turned(far, w_max) - turned(min(ra, far), w_max) + 1e-3
         i0, i1 = rows_of(phi_a, half, grid.n_phi[lb])
         for row in range(i0, i1 + 1):
             cell = grid.first[lb] + row % grid.n_phi[lb] * grid.n_v[lb]
@@ -142,7 +142,7 @@ def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
     ra, rb, za, zb = grid.r[a], grid.r[b], grid.z[a], grid.z[b]
     soft = abs(w) / BEND  # 1 / pT
     theta = ANGLE * soft * math.sqrt(1 + 0.0195 * soft * soft)
-    phi0 = grid.phi[a] - _turned(ra, w)
+    phi0 = grid.phi[a] - turned(ra, w)
     part = part_of(layers, lb, rb if layers.disc[lb] else zb, bins)
     tilt = math.sqrt(1 + t * t)
     for slot in range(6 * steps):
@@ -185,7 +185,7 @@ def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
         least = 2 * cuts.seed_gain - math.log(inv_u * inv_v) + 2 * LOG_TWO_PI
         thick = layers.thick[lc] * (1 / max(abs(t), 0.1) if disc else abs(t))
         c0, c1 = columns_of(grid, lc, v - tall - thick, v + tall + thick)
-        phi_c = phi0 + (0.5 * w * sc if disc else _turned(rc, w))
+        phi_c = phi0 + (0.5 * w * sc if disc else turned(rc, w))
         bent = thick * abs(w) if disc else layers.thick[lc] * abs(w)
         i0, i1 = rows_of(phi_c, wide / rc + bent, grid.n_phi[lc])
         for row in range(i0, i1 + 1):
@@ -193,11 +193,11 @@ def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
             for c in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
                 if disc:
                     s = sb + (grid.z[c] - zb) / t
-                    du = rc * _wrapped(grid.phi[c] - phi0 - 0.5 * w * s)
+                    du = rc * wrapped(grid.phi[c] - phi0 - 0.5 * w * s)
                     dv = grid.r[c] - rc - (s - sc)
                 else:
                     r = grid.r[c]
-                    du = rc * _wrapped(_wrapped(grid.phi[c] - phi0) - _turned(r, w))
+                    du = rc * wrapped(wrapped(grid.phi[c] - phi0) - turned(r, w))
                     dv = grid.z[c] - za - t * (arc_of(r, w) - sa)
                 chi2 = du * du * inv_u + dv * dv * inv_v
                 if chi2 < cuts.window**2 and -chi2 - 2 * grid.crowd[c] > least and grid.r[c] > rb + 0.3:

@@ -16,6 +16,7 @@ class Cuts(NamedTuple):
     """One pass: numbers that compiled code reads."""
 
     beam: float  # 1 if tracks come from the beam line, 0 if from anywhere
+    doubled: float  # 1 if seeds begin with two hits of one layer, 0 if each of their hits is on another
     pt_min: float  # GeV, softest track sought
     first_step: float  # seeds skip up to this many layers between their hits (0 or 1)
     start_r: float  # mm, seeds start at hits with a radius below
@@ -38,9 +39,9 @@ class Cuts(NamedTuple):
 
 
 BEAM_PASS = Cuts(
-    beam=1.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0, gate=25.0, miss=2.5,
-    misses=2.0, double=0.5, inner=0.0, confirm=-5.0, seed_gain=0.0, hits_min=6.0, accept=18.0, accept_hit=2.5, sure=1e9,
-    field_slack=0.03,
+    beam=1.0, doubled=0.0, pt_min=0.4, first_step=0.0, start_r=90.0, z_low=-200.0, z_high=200.0, window=3.0, impact=1.0,
+    gate=25.0, miss=2.5, misses=2.0, double=0.5, inner=0.0, confirm=-5.0, seed_gain=0.0, hits_min=6.0, accept=18.0,
+    accept_hit=2.5, sure=1e9, field_slack=0.03,
 )  # fmt: skip
 FREE_PASS = BEAM_PASS._replace(
     beam=0.0, pt_min=0.25, start_r=500.0, impact=60.0, inner=2.0, confirm=1.0, hits_min=5.0, accept=12.0,
@@ -71,6 +72,7 @@ class Settings:
         _SHORT._replace(accept=5.0, accept_hit=0.75),
         FREE_PASS._replace(pt_min=0.14, impact=120.0, hits_min=4.0, accept=4.5, accept_hit=1.25, seed_gain=0.5),
         BEAM_PASS._replace(pt_min=0.3, confirm=UNCONFIRMED, start_r=45.0, hits_min=3.0, accept=3.0, accept_hit=0.0),
+        BEAM_PASS._replace(doubled=1.0, pt_min=0.14, confirm=UNCONFIRMED, start_r=60.0, hits_min=4.0, accept=5.0, accept_hit=0.0),
     )
 
 
