@@ -82,7 +82,7 @@ def draw(ours: list[Point], others: list[Point], words: str, file: Path) -> Path
         panel.plot(seconds, score, color=canvas.VERMILION, marker="s", markersize=4, linestyle="none")
         panel.annotate(name, (seconds, score), textcoords="offset points", xytext=(5, -10), fontsize=7, color=canvas.VERMILION)
     panel.margins(y=0.1)
-    panel.set_xlim(0, 1.08 * max(one[2] for one in [*ours, *others]))
+    panel.set_xlim(0, 1.15 * max(one[2] for one in [*ours, *others]))
     panel.set_xlabel("Time per event (s), 2 cores")
     panel.set_ylabel("TrackML score")
     canvas.caption(picture, words)
