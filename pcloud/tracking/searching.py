@@ -9,7 +9,6 @@ import numpy as np
 
 from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.confirming import confirmed
-from pcloud.tracking.doubled import doubled_seeds
 from pcloud.tracking.following import follow
 from pcloud.tracking.free_seeding import free_seeds
 from pcloud.tracking.hits import Grid
@@ -53,9 +52,7 @@ def search(first, last, starts, layer_of, field, grid, layers, links, cuts, room
         if owner[a] >= 0 and totals[owner[a]] > cuts.sure:
             continue
         while True:
-            if cuts.doubled > 0:
-                found = doubled_seeds(seeds, a, layer_of, grid, layers, links, cuts)
-            elif cuts.beam > 0:
+            if cuts.beam > 0:
                 found = beam_seeds(seeds, a, layer_of, grid, layers, links, cuts)
             else:
                 found = free_seeds(seeds, a, layer_of, grid, layers, links, cuts)

@@ -131,7 +131,10 @@ def beam_seeds(seeds: np.ndarray, a: int, layer_of: np.ndarray, grid: Grid, laye
                 z0 = za - t * sa
                 if z0 < cuts.z_low or z0 > cuts.z_high:
                     continue
-                count = third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
+                if cuts.doubled > 0:
+                    count = second(seeds, count, a, b, la, w, sa, t, grid, layers, cuts)
+                else:
+                    count = third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts)
     return count
 
 
@@ -204,4 +207,41 @@ def third(seeds, count, a, b, la, lb, w, sa, sb, t, grid, layers, links, cuts):
                     if count < len(seeds):
                         seeds[count, 0], seeds[count, 1], seeds[count, 2] = a, b, c
                     count += 1
+    return count
+
+
+@compiled(fastmath=FAST, lean=True)
+def second(
+    seeds: np.ndarray, count: int, a: int, b: int, la: int, w: float, sa: float, t: float, grid: Grid, layers: Layers, cuts: Cuts
+) -> int:
+    """Add the seeds that a pair makes with a later hit on the layer of its first one, where modules lie over one another.
+
+    So begin tracks that meet two layers alone. Returns how many seeds there are.
+    """
+    disc, ra, za = layers.disc[la], grid.r[a], grid.z[a]
+    deep = 2 * layers.thick[la]  # between two hits of the layer, across it
+    tall = deep / max(abs(t), 0.1) + 0.2 if disc else deep * abs(t) + 0.2
+    c0, c1 = columns_of(grid, la, (ra if disc else za) - tall, (ra if disc else za) + tall)
+    phi0 = grid.phi[a] - turned(ra, w)
+    i0, i1 = rows_of(grid.phi[a], 0.3 / ra, grid.n_phi[la])
+    soft = abs(w) / BEND
+    theta = ANGLE * soft * math.sqrt(1 + 0.0195 * soft * soft)
+    for row in range(i0, i1 + 1):
+        cell = grid.first[la] + row % grid.n_phi[la] * grid.n_v[la]
+        for h in range(grid.start[cell + c0], grid.start[cell + c1 + 1]):
+            r = grid.r[h]
+            s = sa + (grid.z[h] - za) / t if disc else arc_of(r, w)
+            step = s - sa
+            if step < 0.02:
+                continue
+            du = ra * wrapped(wrapped(grid.phi[h] - phi0) - (0.5 * w * s if disc else turned(r, w)))
+            dv = r - ra - step if disc else grid.z[h] - za - t * step
+            scattered = (step * theta) ** 2
+            uu = grid.uu[a] + grid.uu[h] + scattered
+            vv = grid.vv[a] + grid.vv[h] + (scattered if disc else scattered * (1 + t * t) ** 2)
+            chi2 = du * du / uu + dv * dv / vv
+            if chi2 < cuts.window**2 and -0.5 * (chi2 + math.log(uu * vv)) - LOG_TWO_PI - grid.crowd[h] > cuts.seed_gain:
+                if count < len(seeds):
+                    seeds[count, 0], seeds[count, 1], seeds[count, 2] = a, h, b
+                count += 1
     return count
