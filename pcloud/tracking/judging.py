@@ -16,7 +16,7 @@ from pcloud.neighbors.lanes import compiled
 from pcloud.tracking.hits import Grid
 from pcloud.tracking.layers import Layers
 
-PASSES = 9  # told apart; the last one stands for those after it
+PASSES = 10  # told apart
 FEATURES = (
     "hits", "layers", "layers passed without hit", "log likelihood ratio", "its mean", "least of a hit", "second least",
     "of the first hit", "of the last hit", "log hits per mm^2", "share in pixels", "first radius (m)", "last radius (m)",

@@ -30,7 +30,7 @@ def test_a_judge_of_zero_finds_what_none_finds_and_features_are_finite() -> None
     made = simulate_event(4, pileup=4, seed=5, phase=2)
     hits = {name: made["hits"][name].to_numpy() for name in NAMES}
     judge = Judge(weights())
-    assert len(DEFAULT.passes) == PASSES + 1  # the judge does not tell the last two apart
+    assert len(DEFAULT.passes) == PASSES
     assert np.array_equal(find_tracks(hits, DETECTOR), find_tracks(hits, DETECTOR, judge=judge))
     table, target = candidates_of(hits, made["truth"]["particle_id"].to_numpy(), DETECTOR, DEFAULT)
     assert table.shape == (len(target), len(FEATURES)) and np.isfinite(table).all()
