@@ -5,6 +5,8 @@ Everything that pools, normalises or attends inside an event goes through here, 
 
 from __future__ import annotations
 
+import builtins
+
 import torch
 from torch import Tensor
 
@@ -22,11 +24,16 @@ def offsets_of(counts: Tensor) -> Tensor:
 def event_of(offsets: Tensor, rows: int | None = None) -> Tensor:
     """The event that owns each row: [rows], int64. Giving ``rows`` saves a sync with the device."""
     rows = int(offsets[-1]) if rows is None else rows
-    if offsets.shape[0] == 2 and not torch.compiler.is_compiling():  # one event has all rows: a single jet waits for this
+    if _one(offsets):
         return offsets.new_zeros(rows)
     ends = offsets[1:]  # a row before which k events end (empty ones included) counts k up
     steps = ends.new_zeros(rows + 1).scatter_add(0, ends, torch.ones_like(ends))
     return steps[:rows].cumsum(0)
+
+
+def _one(offsets: Tensor) -> bool:
+    """Whether one event has all rows: a single jet waits for each step."""
+    return offsets.shape[0] == 2 and not torch.compiler.is_compiling()
 
 
 def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum reads as what it is
@@ -35,12 +42,17 @@ def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum
     Half precision adds up in float32, and stays so: the sum of an event's 100,000 halves is beyond half's range.
     """
     values = _single(values)
+    if _one(offsets):
+        return values.sum(0, keepdim=True, dtype=values.dtype)
     out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
     return out.index_add(0, event_of(offsets, values.shape[0]), values)
 
 
 def mean(values: Tensor, offsets: Tensor) -> Tensor:
     """Mean over each event's rows: [rows, ...] -> [events, ...]; zero for an empty event. Keeps half precision."""
+    if _one(offsets):
+        average = sum(values, offsets) / builtins.max(values.shape[0], 1)
+        return average.to(values.dtype) if values.is_floating_point() else average
     count = lengths(offsets).clamp(min=1).view(-1, *[1] * (values.dim() - 1))
     average = sum(values, offsets) / count
     return average.to(values.dtype) if values.is_floating_point() else average

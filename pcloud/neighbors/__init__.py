@@ -54,15 +54,19 @@ def knn(
     explain     say in ``Neighbors.path`` which code answers and why
     """
     _sensible(pos, offsets, k, r_max, query, query_offsets, metric)
-    wrap = metric == "cylinder"
+    wrap, queryless = metric == "cylinder", query is None
     traced = torch.compiler.is_compiling() or (pos.is_cuda and torch.cuda.is_current_stream_capturing())
     check = check and not traced
+    reach2 = math.inf if r_max is None else float(np.float32(min(r_max, FARTHEST)) * np.float32(min(r_max, FARTHEST)))
+    skip_self = queryless and not loop
+    if check and queryless and not wrap and not explain and path is None and paths.short(pos):
+        quick = paths.at_once(pos, offsets, k, reach2, skip_self)
+        if quick is not None:
+            return Neighbors(*quick, torch.zeros((), dtype=torch.int64))
     points, queries, nonfinite = ready(pos, offsets, query, query_offsets, wrap=wrap, check=check)
     max_points = None if max_points is None or max_points < 0 else max_points
     if max_points is None and check and pos.is_cuda and offsets.shape[0] > 1:
         max_points = int(segments.lengths(offsets).max())
-    reach2 = math.inf if r_max is None else float(np.float32(min(r_max, FARTHEST)) * np.float32(min(r_max, FARTHEST)))
-    skip_self = queries is None and not loop
     if torch.onnx.is_in_onnx_export():
         found = operator.decomposed(points, offsets, queries, query_offsets, k, reach2, skip_self, wrap)
     else:

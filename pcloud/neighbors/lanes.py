@@ -18,6 +18,7 @@ from pcloud.neighbors.reference import TURN
 
 LEAF = 32  # points of a leaf
 FAN = 8  # children of a node
+BLOCK = 64  # points of a block where all are compared
 FLOAT, WORD, LONG = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 
@@ -112,6 +113,68 @@ def leaf_ranks(typing: Any, bits: Any, mask: Any, out: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(bits, types.int64, out), codegen
+
+
+@intrinsic
+def block_distances(typing: Any, blocks: Any, block: Any, query: Any, azimuth: Any, out: Any) -> Any:
+    """Squared distances of ``query`` [dim] to the points of a block, into out [BLOCK] float32; blocks [blocks, dim, BLOCK]."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        blocks, block, query, azimuth, out = args
+
+        def step(axis: Any, x: Any, at: Any) -> Any:
+            return builder.fsub(_load(context, builder, sig.args[0], blocks, at, BLOCK), _splat(builder, x, BLOCK))
+
+        def turned(straight: Any) -> Any:
+            near = _magnitude(builder, straight, BLOCK)
+            return _pick(builder, "<", near, builder.fsub(_all(TURN, BLOCK), near))
+
+        total = _sum_of_squares(context, builder, sig.args[2], query, block, azimuth, BLOCK, step, turned)
+        vector = ir.VectorType(FLOAT, BLOCK)
+        builder.store(total, _pointer(context, builder, sig.args[4], out, ir.Constant(LONG, 0), vector)).align = 4
+        return context.get_dummy_value()
+
+    return types.void(blocks, types.int64, query, types.int64, out), codegen
+
+
+@intrinsic
+def block_nearest(typing: Any, bits: Any, own: Any, bound: Any, first: Any, k: Any, out: Any) -> Any:
+    """The ``k`` lowest of bits [BLOCK] int32 that are not above ``bound``, in order, the lower lane first of equals: into
+    out [>= k] int64 as bits above rows, the first lane's row being ``first``; returns how many. Never the lane ``own``.
+
+    One after another by the minimum of all lanes, with no branch that the data decides but the last.
+    """
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        bits, own, bound, first, k, out = args
+        words = ir.VectorType(WORD, BLOCK)
+        lanes, gone = ir.Constant(words, list(range(BLOCK))), ir.Constant(words, [0x7FFFFFFF] * BLOCK)
+        name = f"llvm.vector.reduce.smin.v{BLOCK}i32"
+        least = cgutils.get_or_insert_function(builder.module, ir.FunctionType(WORD, [words]), name)
+        target = context.make_array(sig.args[5])(context, builder, value=out).data
+
+        def without(values: Any, lane: Any) -> Any:
+            here = builder.icmp_signed("==", lanes, _splat(builder, builder.trunc(lane, WORD), BLOCK))
+            return builder.select(here, gone, values)
+
+        loaded = builder.load(_pointer(context, builder, sig.args[0], bits, ir.Constant(LONG, 0), words))
+        loaded.align = 4
+        values = cgutils.alloca_once_value(builder, without(loaded, own))
+        found = cgutils.alloca_once_value(builder, ir.Constant(LONG, 0))
+        with cgutils.for_range(builder, k, intp=LONG) as loop:
+            now = builder.load(values)
+            lowest_bits = builder.call(least, [now])
+            with builder.if_then(builder.icmp_signed(">", lowest_bits, bound)):
+                loop.do_break()
+            same = builder.bitcast(builder.icmp_signed("==", now, _splat(builder, lowest_bits, BLOCK)), ir.IntType(BLOCK))
+            lane = builder.cttz(same, ir.Constant(ir.IntType(1), 1))
+            key = builder.or_(builder.shl(builder.zext(lowest_bits, LONG), ir.Constant(LONG, 32)), builder.add(first, lane))
+            builder.store(key, builder.gep(target, [loop.index]))
+            builder.store(without(now, lane), values)
+            builder.store(builder.add(loop.index, ir.Constant(LONG, 1)), found)
+        return builder.load(found)
+
+    return types.int64(bits, types.int64, types.int32, types.int64, types.int64, out), codegen
 
 
 @intrinsic

@@ -1,6 +1,7 @@
-"""Nearest neighbours on the CPU where few points came: every query against every point of its event, and nothing to prepare.
+"""Nearest neighbours on the CPU where few points came: every query against every point of its event, and nothing to plant.
 
-A single jet waits for this and not for the making of a forest, which takes longer than the search.
+A single jet waits for this and not for the making of a forest, which takes longer than the search. What depends on the
+coordinates is computed and not branched on: a processor that guesses each of a jet's comparisons anew is several times slower.
 """
 
 from __future__ import annotations
@@ -9,83 +10,137 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from pcloud.neighbors.lanes import compiled
-from pcloud.neighbors.reference import TURN
+from pcloud.neighbors.coordinates import LARGEST
+from pcloud.neighbors.lanes import BLOCK, block_distances, block_nearest, compiled
 from pcloud.neighbors.search import Found, Search
 
 FARTHEST = 3.4028235e38  # the largest finite float32
-ROUND = np.float32(TURN)
 INFINITY = 0x7F800000  # the bits of a float32
 
 
 def search(asked: Search) -> Found:
     """As :func:`pcloud.neighbors.reference.search`, on CPU tensors; time grows with queries times points of an event."""
-    points, queries = asked.points.numpy(), asked.queries.numpy()
-    offsets, query_offsets = asked.offsets.numpy(), asked.query_offsets.numpy()
-    sides = [(offsets, points)]
+    points, offsets = asked.points.numpy(), asked.offsets.numpy()
+    queries, query_offsets = points, offsets
+    _shared(offsets, len(points))
     if asked.queries is not asked.points or asked.query_offsets is not asked.offsets:
-        sides.append((query_offsets, queries))
-    for bounds, rows in sides:
-        if bounds[0] != 0 or bounds[-1] != len(rows) or (len(bounds) > 2 and (bounds[1:] < bounds[:-1]).any()):
-            raise ValueError(f"offsets end at {bounds[-1]} for {len(rows)} rows; they must rise from 0 to that number")
-    reach, tell = np.float32(min(asked.reach2, FARTHEST)), asked.reach2 < np.inf
+        queries, query_offsets = asked.queries.numpy(), asked.query_offsets.numpy()
+        _shared(query_offsets, len(queries))
     azimuth = points.shape[1] - 1 if asked.wrap else -1
-    best, far = np.empty(asked.k, np.int64), np.empty(len(points), np.float32)
-    shape = len(queries), asked.k
-    out = Found(torch.empty(shape, dtype=torch.int32), torch.empty(shape), torch.empty(shape[0], dtype=torch.bool))
-    answer = out.index.numpy(), out.distance2.numpy().view(np.int32), out.truncated.numpy()
-    axes = np.ascontiguousarray(points.T)
-    _search(axes, offsets, queries, query_offsets, reach, tell, asked.skip_self, azimuth, best, far, far.view(np.int32), *answer)
+    out, reach, answer = _paper(len(queries), asked.k, asked.reach2)
+    _search(points, offsets, queries, query_offsets, reach, asked.reach2 < np.inf, asked.skip_self, azimuth, *answer)
     return out
+
+
+def at_once(points: Tensor, offsets: Tensor, k: int, reach2: float, skip_self: bool) -> Found | None:
+    """:func:`search` of points [points, dim] float32 that nobody has looked at yet; None where one of them is not finite or too
+    far out, or offsets don't share out the rows."""
+    out, reach, answer = _paper(len(points), k, reach2)
+    sound = _search_sound(points.numpy(), offsets.numpy(), LARGEST, reach, reach2 < np.inf, skip_self, *answer)
+    return out if sound else None
+
+
+def _paper(queries: int, k: int, reach2: float) -> tuple[Found, Any, tuple[Any, Any, Any]]:
+    """The answer yet to be filled in, the bits of the reach, and the answer's arrays."""
+    index, distance2 = torch.empty(queries, k, dtype=torch.int32), torch.empty(queries, k)
+    truncated = torch.empty(queries, dtype=torch.bool)
+    reach = np.float32(min(reach2, FARTHEST)).view(np.int32)
+    return Found(index, distance2, truncated), reach, (index.numpy(), distance2.numpy().view(np.int32), truncated.numpy())
+
+
+def _shared(bounds: Any, rows: int) -> None:
+    if bounds[0] != 0 or bounds[-1] != rows or (len(bounds) > 2 and (bounds[1:] < bounds[:-1]).any()):
+        raise ValueError(f"offsets end at {bounds[-1]} for {rows} rows; they must rise from 0 to that number")
+
+
+@compiled()
+def _search_sound(
+    points: Any, offsets: Any, largest: float, reach: Any, tell: bool, skip_self: bool, index: Any, bits: Any, truncated: Any
+) -> bool:
+    sound = offsets[0] == 0 and offsets[-1] == len(points)
+    for event in range(len(offsets) - 1):
+        sound &= offsets[event] <= offsets[event + 1]
+    for row in range(len(points)):
+        for axis in range(points.shape[1]):
+            sound &= abs(points[row, axis]) <= largest
+    if sound:
+        _search(points, offsets, points, offsets, reach, tell, skip_self, -1, index, bits, truncated)
+    return sound
 
 
 @compiled()
 def _search(
-    axes: Any, offsets: Any, queries: Any, query_offsets: Any, reach: Any, tell: bool, skip_self: bool, azimuth: int,
-    best: Any, far: Any, far_bits: Any, index: Any, distance2_bits: Any, truncated: Any,
+    points: Any, offsets: Any, queries: Any, query_offsets: Any, reach: Any, tell: bool, skip_self: bool, azimuth: int,
+    index: Any, distance2_bits: Any, truncated: Any,
 ) -> None:  # fmt: skip
-    """axes [dim, points]. A neighbour is one int64, the bits of its distance above its row: they order as (distance, row) do."""
-    k = len(best)
+    """A neighbour is one int64, the bits of its distance above its row: they order as (distance, row) do."""
+    k = index.shape[1]
+    blocks = np.empty((_blocks(len(points)), points.shape[1], BLOCK), np.float32)
+    best, spare, fresh = np.empty(k + 1, np.int64), np.empty(k + 1, np.int64), np.empty(k + 1, np.int64)
+    far = np.empty(BLOCK, np.float32)
+    far_bits = far.view(np.int32)
     for event in range(len(offsets) - 1):
         low, high = offsets[event], offsets[event + 1]
+        _fill(points, low, high, blocks)
         for query in range(query_offsets[event], query_offsets[event + 1]):
-            _distances(axes, low, high, queries[query], azimuth, far)
-            found, within = 0, 0
-            for row in range(low, high):
-                if not far[row] <= reach or (skip_self and row == query):  # a NaN is not near either
-                    continue
-                within += 1
-                key = (np.int64(far_bits[row]) << 32) | row
-                if found == k and key >= best[k - 1]:
-                    continue
-                at = found if found < k else k - 1
-                while at > 0 and best[at - 1] > key:
-                    best[at] = best[at - 1]
-                    at -= 1
-                best[at] = key
-                found += found < k
-            for at in range(found):
-                index[query, at] = best[at] & 0xFFFFFFFF
-                distance2_bits[query, at] = best[at] >> 32
-            for at in range(found, k):
-                index[query, at], distance2_bits[query, at] = -1, INFINITY
+            at = queries[query]
+            found, within, bound = 0, 0, reach
+            for block in range(_blocks(high - low) if _finite(at) else 0):
+                own = query - low - block * BLOCK if skip_self else -1
+                block_distances(blocks, block, at, azimuth, far)
+                if tell:
+                    for lane in range(BLOCK):
+                        within += far_bits[lane] <= reach and lane != own
+                if block == 0:
+                    found = block_nearest(far_bits, own, bound, low, k, best)
+                else:
+                    count = block_nearest(far_bits, own, bound, low + block * BLOCK, k, fresh)
+                    found = _merge(best, spare, fresh, k, found, count)
+                if found == k:
+                    bound = np.int32(best[k - 1] >> 32)
+            for place in range(found):
+                index[query, place] = best[place] & 0xFFFFFFFF
+                distance2_bits[query, place] = best[place] >> 32
+            for place in range(found, k):
+                index[query, place], distance2_bits[query, place] = -1, INFINITY
             truncated[query] = tell and within > k
 
 
 @compiled()
-def _distances(axes: Any, low: int, high: int, query: Any, azimuth: int, far: Any) -> None:
-    """Squared distances of the points low to high, added up axis by axis: loops over points, done several at a time."""
-    within = far[low:high]
-    within[:] = np.float32(0.0)
-    for x in range(len(axes)):
-        there, at = axes[x, low:high], query[x]
-        if x == azimuth:
-            for row in range(len(within)):
-                step = abs(there[row] - at)
-                step = min(step, ROUND - step)
-                within[row] += step * step
-        else:
-            for row in range(len(within)):
-                step = there[row] - at
-                within[row] += step * step
+def _blocks(points: int) -> int:
+    return (points + BLOCK - 1) // BLOCK
+
+
+@compiled()
+def _finite(row: Any) -> bool:
+    for value in row:
+        if not value - value == 0:
+            return False
+    return True
+
+
+@compiled()
+def _fill(points: Any, low: int, high: int, blocks: Any) -> None:
+    """Lay an event's points out in blocks [dim, BLOCK]; what is not there, or not finite, is infinitely far."""
+    for row in range(low, low + _blocks(high - low) * BLOCK):
+        block, lane = (row - low) // BLOCK, (row - low) % BLOCK
+        there = row < high and _finite(points[row])
+        for axis in range(points.shape[1]):
+            blocks[block, axis, lane] = points[row, axis] if there else np.float32(np.inf)
+
+
+@compiled()
+def _merge(best: Any, spare: Any, fresh: Any, k: int, found: int, count: int) -> int:
+    """Two sorted lists into the first; returns how long it is, k at most."""
+    best[found] = fresh[count] = np.int64(0x7FFFFFFFFFFFFFFF)
+    kept, i, j = min(found + count, k), 0, 0
+    for at in range(kept):
+        a, b = best[i], fresh[j]
+        spare[at] = min(a, b)
+        i += a < b
+        j += a >= b
+    for at in range(kept):
+        best[at] = spare[at]
+    return kept

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from pcloud.neighbors import reference
 from pcloud.neighbors.search import Found, Path, Search
 
@@ -41,6 +44,21 @@ def search(asked: Search, name: str | None = None) -> Found:
     if name not in known:
         raise ValueError(f"path {name!r} came; on {kind} there are {', '.join(known)}")
     return known[name](asked)
+
+
+def short(pos: Tensor) -> bool:
+    """Whether nothing but the search itself is to be done for points that look for each other: few, on a CPU, float32, nobody
+    asking for gradients or looking on."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(pos) is not Tensor or pos.device.type != "cpu":
+        return False
+    return pos.dtype == torch.float32 and len(pos) ** 2 <= FEW and pos.is_contiguous()
+
+
+def at_once(pos: Tensor, offsets: Tensor, k: int, reach2: float, skip_self: bool) -> Found | None:
+    """The answer of a :func:`short` search, or None where something is wrong with what came."""
+    from pcloud.neighbors import pairs
+
+    return pairs.at_once(pos, offsets, k, reach2, skip_self)
 
 
 def _pairs(asked: Search) -> Found:

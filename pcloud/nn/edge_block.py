@@ -6,6 +6,7 @@ Takes point features and a neighbour table; missing neighbours are in no mean an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from pcloud.neighbors import Neighbors
 from pcloud.nn.batch_norm import BatchNorm
 from pcloud.nn.edge_block_cpu import fused, suits
+
+if TYPE_CHECKING:
+    from pcloud.nn.edge_block_settled import Packed
 
 
 class EdgeBlock(nn.Module):
@@ -30,13 +34,17 @@ class EdgeBlock(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(width) for width in widths)
         self.shortcut = nn.Linear(channels_in, widths[-1], bias=False)
         self.shortcut_norm = BatchNorm(widths[-1])
-        self._kept: tuple[list[tuple[int, int]], list[Tensor], list[tuple[Tensor, Tensor]]] | None = None
+        self._kept: tuple[list[tuple[int, int]], list[Tensor], Packed] | None = None
 
     def train(self, mode: bool = True) -> EdgeBlock:
         self._kept = None
         return super().train(mode)
 
     def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
+        if self._walks(x):
+            from pcloud.nn.edge_block_settled import walk  # numba is heavy
+
+            return walk(x, neighbors.index, self._packed())
         if not self.training and not suits(x, neighbors.index):
             return self.settled(x, neighbors)
         first: nn.Linear = self.layers[0]  # type: ignore[assignment]
@@ -46,43 +54,49 @@ class EdgeBlock(nn.Module):
         return torch.relu(self.shortcut_norm(self.shortcut(x)) + heard)
 
     def settled(self, x: Tensor, neighbors: Neighbors) -> Tensor:
-        """The same where no statistic moves any more, each norm taken into its layer's weights: fewer and smaller steps, which
-        is what a single jet waits for."""
+        """The same where no statistic moves any more, each norm taken into its layer's weights: fewer and smaller steps of torch,
+        for an exported file and for gradients."""
         (every_weight, every_shift), *later = self._folded()
         whole = self.shortcut_norm.weight.shape[0]
         half = (every_shift.shape[0] - whole) // 2
         every = nn.functional.linear(x, every_weight, every_shift)
         receiver, sender, shortcut = torch.split(every, [half, half, whole], dim=1)
-        full = _full(neighbors.index)
-        near = sender.index_select(0, neighbors.index.flatten()) if full else neighbors.gather(sender).flatten(0, 1)
-        h = near.view(*neighbors.index.shape, half).add_(receiver[:, None]).flatten(0, 1).relu_()
+        h = torch.relu(receiver[:, None] + neighbors.gather(sender)).flatten(0, 1)
         for weight, shift in later:  # on a flat list of pairs, which ONNX Runtime does in one step
-            h = nn.functional.linear(h, weight, shift).relu_()
+            h = torch.relu(nn.functional.linear(h, weight, shift))
         h = h.view(*neighbors.index.shape, h.shape[1])
-        if full:
-            return torch.relu(shortcut + h.mean(1))
         there = neighbors.mask[..., None].to(h.dtype)
         return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
 
-    def _folded(self) -> list[tuple[Tensor, Tensor]]:
-        """Weights and shifts with the norms in them: of the first layer's two parts and the shortcut in one, then of each layer.
-        Kept until one of the tensors they come from is written to, as torch counts it (it does not see ``.data``), or `train`;
-        while gradients or a compiler look on they are made anew."""
-        if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self._fold()
-        owners = [self.shortcut, self.shortcut_norm, *self.layers._modules.values(), *self.norms._modules.values()]
-        tables = [table for one in owners for table in (one._parameters, one._buffers)]
-        parts = [part for table in tables for part in table.values() if part is not None]
+    def _walks(self, x: Tensor) -> bool:
+        """Whether it goes as one compiled walk: on a CPU, nobody asking for gradients or looking on, layers after the first."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or len(self.layers) < 2:
+            return False
+        here = x.device.type == "cpu" and x.dtype == self.shortcut.weight.dtype and not torch.is_autocast_enabled("cpu")
+        return here and x.dtype in (torch.float32, torch.float64)
+
+    def _packed(self) -> Packed:
+        """What :func:`walk` takes. Kept until one of the tensors it comes from is written to, as torch counts it (it does not
+        see ``.data``), or `train`."""
+        from pcloud.nn.edge_block_settled import pack
+
+        own = self._modules
+        layers, norms = (own[name]._modules.values() for name in ("layers", "norms"))  # type: ignore[union-attr]
+        parts: list[Tensor | None] = []
+        for one in (own["shortcut"], own["shortcut_norm"], *layers, *norms):
+            parts += one._parameters.values()
+            parts += one._buffers.values()
         try:
-            state = [(part.data_ptr(), part._version) for part in parts]
+            state = [(part.data_ptr(), part._version) for part in parts if part is not None]
         except RuntimeError:  # made under torch.inference_mode: nobody counts what is written to it
-            return self._fold()
+            return pack(self._folded(), self.shortcut_norm.weight.shape[0])
         if self._kept is None or self._kept[0] != state:
-            held = [part.detach() for part in parts]  # so that nothing else gets their place in memory
-            self._kept = state, held, self._fold()
+            held = [part.detach() for part in parts if part is not None]  # so that nothing else gets their place in memory
+            self._kept = state, held, pack(self._folded(), self.shortcut_norm.weight.shape[0])
         return self._kept[2]
 
-    def _fold(self) -> list[tuple[Tensor, Tensor]]:
+    def _folded(self) -> list[tuple[Tensor, Tensor]]:
+        """Weights and shifts with the norms in them: of the first layer's parts and the shortcut in one, then of each layer."""
         weights: list[Tensor] = [layer.weight for layer in self.layers]  # type: ignore[misc]
         norms: list[BatchNorm] = list(self.norms)  # type: ignore[arg-type]
         (weight, shift), *later = [norm.into(one) for norm, one in zip(norms, weights, strict=True)]
@@ -103,10 +117,3 @@ class EdgeBlock(nn.Module):
             h = torch.relu(norm(nn.functional.linear(h, weight), mask))
         there = mask[..., None].to(h.dtype)
         return (h * there).sum(1) / there.sum(1).clamp(min=1)
-
-
-def _full(index: Tensor) -> bool:
-    """Whether every point has all its neighbours, where that is told in no time: on a CPU, with no compiler looking on."""
-    if index.device.type != "cpu" or torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():
-        return False
-    return index.shape[1] > 0 and bool(index.numpy().min(initial=0) >= 0)

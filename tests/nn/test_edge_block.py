@@ -95,6 +95,46 @@ def test_blocks_are_the_plain_steps(points: int, k: int, missing: float, seed: i
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32])
+@pytest.mark.parametrize("widths", [(5, 6, 4), (64, 64), (33, 7, 70, 3)])
+@pytest.mark.parametrize(("points", "missing"), [(1, 1.0), (5, 0.4), (23, 0.0), (40, 0.9)])
+def test_one_compiled_walk_is_the_equations(points: int, missing: float, widths: tuple[int, ...], kind: torch.dtype) -> None:
+    """Tiles of channels and of points that are not full, points without a neighbour."""
+    net, table = block_of(3, widths, train=False), random_table(points, 4, missing=missing, seed=2)
+    x = numbers(points, 3, dtype=torch.float64)
+    alone = torch.relu(net.shortcut_norm(net.shortcut(x)))
+    expected = written_out(net, x, table) if bool(table.mask.any()) else alone
+    with torch.no_grad():
+        found = net.to(kind)(x.to(kind), table)
+    near = 1e-10 if kind == torch.float64 else 1e-4
+    torch.testing.assert_close(found.double(), expected.detach(), rtol=near, atol=near / 10)
+
+
+def test_the_walk_on_two_threads_is_the_walk_on_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pcloud.nn import edge_block_settled
+
+    net, table, x = block_of(train=False).float(), random_table(50, 3, missing=0.2), numbers(50, 3)
+    with torch.no_grad():
+        alone = net(x, table)
+        monkeypatch.setattr(edge_block_settled, "SERIAL", 0)
+        monkeypatch.setattr(edge_block_settled, "SHARE", 7)
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(2)
+            assert torch.equal(net(x, table), alone)
+        finally:
+            torch.set_num_threads(before)
+
+
+def test_a_nan_stays_with_those_that_hear_it() -> None:
+    net, table = block_of(train=False).float(), table_of([[1], [0], [3], [2]])
+    x = numbers(4, 3)
+    x[3, 1] = torch.nan
+    with torch.no_grad():
+        out = net(x, table)
+    assert bool(out[:2].isfinite().all()) and bool(out[3].isnan().all()) and bool(out[2].isnan().any())
+
+
 @pytest.mark.usefixtures("way")
 def test_ghosts_are_in_no_statistic_and_no_mean() -> None:
     """Two points that see each other and one alone, with room for four neighbours: as with room for one."""
