@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pcloud import segments
 from pcloud.neighbors import paths
 from pcloud.neighbors.reference import TURN, squared_distance
 from pcloud.neighbors.search import Search
@@ -97,21 +98,36 @@ def decomposed(
     Memory grows with queries times points: for jets and small events.
     """
     rows = torch.arange(points.shape[0], device=points.device)
-    event = (rows[:, None] >= offsets[None, 1:]).sum(1)
+    event = segments.event_of(offsets, points.shape[0])
     asked, asked_rows, asked_event = points, rows, event
     if queries is not None and query_offsets is not None:
         asked, asked_rows = queries, torch.arange(queries.shape[0], device=points.device)
-        asked_event = (asked_rows[:, None] >= query_offsets[None, 1:]).sum(1)
-    if wrap or 2 < points.shape[1] <= FEW:
-        distance2 = squared_distance(asked[:, None], points[None], wrap)
-    else:  # the axes at once, two alike in any order, more in some order: a step for each would be what a small event waits for
-        distance2 = (asked[:, None] - points[None]).square().sum(-1)
-    near = (event[None] == asked_event[:, None]) & (distance2 <= reach2)
+        asked_event = segments.event_of(query_offsets, queries.shape[0])
+    distance2 = _apart(asked, points, wrap)
+    near = event[None] == asked_event[:, None]
     if skip_self:
         near = near & (rows[None] != asked_rows[:, None])
-    distance2 = torch.where(near, distance2, torch.inf)
-    beyond = distance2.new_full((asked.shape[0], k + 1), torch.inf)  # so that there are always k + 1 to take
-    nearest, order = torch.cat([distance2, beyond], 1).topk(k + 1, dim=1, largest=False)  # in ONNX, ties by lower index
-    found = nearest[:, :k] < torch.inf
-    truncated = (nearest[:, k] < torch.inf) & (reach2 < torch.inf)
-    return torch.where(found, order[:, :k], -1).int(), nearest[:, :k], truncated
+    distance2 = torch.where(near & (distance2 <= reach2), distance2, torch.inf)
+    bounded = reach2 < torch.inf
+    width = k + 1 if bounded else k  # one more tells whether there are more
+    beyond = distance2.new_full((asked.shape[0], width), torch.inf)  # so that there are always enough to take
+    nearest, order = torch.cat([distance2, beyond], 1).topk(width, dim=1, largest=False)  # in ONNX, ties by lower index
+    index = torch.where(nearest < torch.inf, order, -1).int()
+    if not bounded:
+        return index, nearest, torch.zeros_like(asked_rows, dtype=torch.bool)
+    return index[:, :k], nearest[:, :k], nearest[:, k] < torch.inf
+
+
+def _apart(asked: Tensor, points: Tensor, wrap: bool) -> Tensor:
+    """Squared distances [queries, points]: axis by axis, or where they are many, by products in float64, which have digits to
+    spare: each step of an exported file is what a small event waits for."""
+    if wrap:
+        return squared_distance(asked[:, None], points[None], wrap)
+    if points.shape[1] <= FEW:
+        steps = [a - b.t() for a, b in zip(torch.split(asked, 1, dim=1), torch.split(points, 1, dim=1), strict=True)]
+        squares: list[Tensor] = [step * step for step in steps]
+        return sum(squares[1:], squares[0])
+    wide, far = points.double(), asked.double()
+    own = (wide * wide).sum(1)
+    other = own if asked is points else (far * far).sum(1)
+    return (other[:, None] + own[None] - 2 * far @ wide.t()).float().clamp(min=0)

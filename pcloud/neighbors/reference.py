@@ -27,7 +27,7 @@ def squared_distance(a: Tensor, b: Tensor, wrap: bool = False) -> Tensor:
         step = a[..., axis] - b[..., axis]
         if wrap and axis == a.shape[-1] - 1:
             step = torch.minimum(step.abs(), TURN - step.abs())
-        total = step.square() if total is None else total + step.square()
+        total = step * step if total is None else total + step * step
     assert total is not None, "points without a coordinate"
     return total
 

@@ -64,9 +64,9 @@ class EdgeBlock(nn.Module):
         h = torch.relu(receiver[:, None] + neighbors.gather(sender)).flatten(0, 1)
         for weight, shift in later:  # on a flat list of pairs, which ONNX Runtime does in one step
             h = torch.relu(nn.functional.linear(h, weight, shift))
-        h = h.view(*neighbors.index.shape, h.shape[1])
-        there = neighbors.mask[..., None].to(h.dtype)
-        return torch.relu(shortcut + (h * there).sum(1) / there.sum(1).clamp(min=1))
+        there = neighbors.mask.to(h.dtype)
+        share = there / there.sum(1, keepdim=True).clamp(min=1)
+        return torch.relu(shortcut + torch.bmm(share[:, None], h.view(*share.shape, h.shape[1])).squeeze(1))
 
     def _walks(self, x: Tensor) -> bool:
         """Whether it goes as one compiled walk: on a CPU, nobody asking for gradients or looking on, layers after the first."""
