@@ -1,4 +1,4 @@
-"""The pairs of an :class:`~pcloud.nn.edge_block.EdgeBlock` on a CPU, in blocks of points that stay in the cache of a core.
+"""The pairs of an :class:`~pcloud.nn.edge_block.EdgeBlock` that learns, on a CPU, in blocks of points for its threads.
 
 Batch normalisation wants each layer's statistics before the next may begin, so every layer is one walk over the blocks. Kept
 for the backward are the layers' inputs to the normalisation alone; all else is made anew there.
@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -19,13 +22,15 @@ from pcloud.neighbors.table import known_rows
 from pcloud.nn.batch_norm import BatchNorm
 from pcloud.nn.blocks import team
 
-BLOCK = 1 << 17  # numbers in a block's [points, k, channels]
+BLOCK = 1 << 19  # numbers in a block's [points, k, channels]
+FEW = 1 << 16  # up to so many there is nothing to gain
 Affine = tuple[Tensor, Tensor]  # scale and shift [channels]
+Array = NDArray[Any]
 
 
 def suits(receiver: Tensor, index: Tensor) -> bool:
-    """Whether :func:`fused` may do it and gains: on a CPU, in full precision, no compiler looking on, more than half a block."""
-    if torch.compiler.is_compiling() or receiver.device.type != "cpu" or index.numel() * receiver.shape[1] <= BLOCK // 2:
+    """Whether :func:`fused` may do it and gains: on a CPU, in full precision, no compiler looking on, not just a few pairs."""
+    if torch.compiler.is_compiling() or receiver.device.type != "cpu" or index.numel() * receiver.shape[1] <= min(FEW, BLOCK):
         return False
     return receiver.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
 
@@ -59,60 +64,6 @@ class _Plan:
         """weights, scales, shifts, fixed moments."""
         rest = given[self.layers - 1 :]
         return given[: self.layers - 1], rest[: 2 * self.layers : 2], rest[1 : 2 * self.layers : 2], rest[2 * self.layers :]
-
-
-class _Table:
-    """A neighbour table cut into blocks of points."""
-
-    def __init__(self, index: Tensor, senders: int, channels: int) -> None:
-        self.points, self.k = index.shape
-        self.near = known_rows(index, senders)
-        there = index >= 0
-        self.count = there.sum(1, keepdim=True)
-        self.size = max(1, BLOCK // (self.k * channels))
-        missing = (~there).flatten().nonzero().squeeze(1)  # pairs of nobody: few, as only jets of up to k points have them
-        self.edges = index.numel() - len(missing)
-        bounds = torch.searchsorted(missing, torch.tensor([self.rows(block).stop for block in self.blocks()])).tolist()
-        parts = zip(self.blocks(), [0, *bounds], bounds, strict=False)
-        self.missing = {block.start: missing[low:high] - block.start * self.k for block, low, high in parts if high > low}
-
-    def blocks(self) -> list[slice]:
-        return [slice(low, min(low + self.size, self.points)) for low in range(0, self.points, self.size)]
-
-    def rows(self, block: slice) -> slice:
-        """The pairs of a block."""
-        return slice(block.start * self.k, block.stop * self.k)
-
-    def pairs(self, receiver: Tensor, sender: Tensor, block: slice) -> Tensor:
-        """receiver_i + sender_j: [pairs, channels]."""
-        z = sender.index_select(0, self.near[self.rows(block)])
-        z.view(-1, self.k, z.shape[1]).add_(receiver[block][:, None])
-        return z
-
-    def real(self, values: Tensor, block: slice) -> Tensor:
-        """``values`` [pairs, channels], set to 0 where there is no neighbour."""
-        if block.start in self.missing:
-            values.index_fill_(0, self.missing[block.start], 0.0)
-        return values
-
-    def pairs_in(self, block: slice) -> int:
-        here: int = (block.stop - block.start) * self.k - len(self.missing.get(block.start, ()))
-        return here
-
-
-def _moments(parts: Sequence[tuple[int, Tensor, Tensor]]) -> Affine:
-    """Mean and variance of all rows from (rows, sum, squares about the block's own mean) of each block, in float64."""
-    counts = torch.tensor([count for count, _, _ in parts], dtype=torch.float64)[:, None]
-    sums = torch.stack([one for _, one, _ in parts]).double()
-    squares = torch.stack([two for _, _, two in parts]).double().sum(0)
-    mean = sums.sum(0) / counts.sum()
-    between = (counts * (sums / counts.clamp(min=1) - mean).square()).sum(0)
-    return mean.to(parts[0][1].dtype), ((squares + between) / counts.sum()).to(parts[0][1].dtype)
-
-
-def _folded(mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Affine:
-    scale = torch.rsqrt(var + eps) * weight
-    return scale, bias - mean * scale
 
 
 class _Pairs(torch.autograd.Function):
@@ -160,68 +111,85 @@ Share = Callable[..., Iterator[Any]]
 
 
 class _Walk:
-    """The walks over the blocks, layer by layer, and what they leave for the backward."""
+    """The walks over the blocks, layer by layer, and what they leave for the backward: z of the second layer and on."""
 
     def __init__(self, plan: _Plan, index: Tensor, receiver: Tensor, sender: Tensor, given: Sequence[Tensor]) -> None:
-        self.plan, self.receiver, self.sender = plan, receiver, sender
-        self.weights, self.scales, self.shifts, fixed = plan.parts(given)
-        self.table = _Table(index, len(sender), max(len(scale) for scale in self.scales))
+        from pcloud.nn import edge_block_loops, tiles  # numba is heavy
+
+        self.loops: ModuleType = edge_block_loops
+        self.plan, self.whole, self.matrix = plan, tiles.whole, tiles.matrix
+        weights, self.scales, self.shifts, fixed = plan.parts(given)
+        self.kind = receiver.detach().numpy().dtype
+        self.widths = [len(scale) for scale in self.scales]
+        self.index = index.contiguous().numpy()
+        self.starts: Array = np.append(0, np.cumsum((self.index >= 0).sum(1)))
+        self.receiver, self.sender = (self.filled(one.detach().numpy()) for one in (receiver, sender))
+        self.weights = [weight.detach().numpy() for weight in weights]
+        size = max(1, BLOCK // (plan.k * max(self.widths)))
+        self.blocks = [(low, min(low + size, len(self.index))) for low in range(0, len(self.index), size)]
         self.moments: list[Affine] = []
-        self.folded: list[Affine] = []
-        self.normed = receiver, sender  # whose sum is the first layer's output before the relu
-        self.kept: list[Tensor] = []  # input to the norm of the second layer and on: [pairs, channels]
+        self.norms: list[Array] = []  # [2, channels]: scale and shift
+        self.kept: list[Array] = [np.empty((0, 0), self.kind)]  # by layer; the first layer's is made of receiver and sender
         for mean, var in zip(fixed[::2], fixed[1::2], strict=True):
             self.fold((mean, var))
 
+    def filled(self, table: Array) -> Array:
+        """Contiguous, its channels filled up to whole tiles."""
+        more = self.whole(table.shape[1]) - table.shape[1]
+        return np.pad(table, ((0, 0), (0, more))) if more else np.ascontiguousarray(table)
+
+    @property
+    def pairs(self) -> tuple[Array, Array, Array, Array]:
+        """What every loop is given."""
+        return self.starts, self.index, self.receiver, self.sender
+
     def fold(self, moments: Affine) -> None:
-        layer = len(self.folded)
+        layer = len(self.norms)
         self.moments.append(moments)
-        self.folded.append(_folded(*moments, self.scales[layer], self.shifts[layer], self.plan.eps))
-        if layer == 0:
-            scale, shift = self.folded[0]
-            self.normed = torch.addcmul(shift, self.receiver, scale), self.sender * scale
+        scale, shift = _folded(*moments, self.scales[layer], self.shifts[layer], self.plan.eps)
+        self.norms.append(self.filled(torch.stack([scale, shift]).numpy()))
 
     def forward(self, share: Share, *, keep: bool) -> Tensor:
-        table, layers = self.table, range(self.plan.layers)
-        if keep or self.plan.learning:
-            rows = table.points * table.k
-            self.kept = [self.receiver.new_empty(rows, len(self.scales[layer])) for layer in layers[1:]]
-        if self.plan.learning:
-            for layer in layers:
-                self.fold(_moments(list(share(partial(self.measure, layer), table.blocks()))))
-        out = torch.cat(list(share(partial(self.finish, layers[-1] if self.plan.learning else 0), table.blocks())))
+        for layer in range(self.plan.layers):
+            if layer:
+                self.kept.append(np.empty((self.starts[-1], self.whole(self.widths[layer])), self.kind))
+            if layer or self.plan.learning:
+                parts = list(share(partial(self.measure, layer), self.blocks))
+                if self.plan.learning:
+                    self.fold(self.taken(layer, parts))
+        out = np.empty((len(self.index), self.norms[-1].shape[1]), self.kind)
+
+        def finish(block: tuple[int, int]) -> None:
+            self.loops.finish(*block, *self.pairs, self.kept[-1], self.norms[-1], out)
+
+        list(share(finish, self.blocks))
         if not keep:
             self.kept = []
-        return out
+        return torch.from_numpy(out)[:, : self.widths[-1]]
 
-    def hidden(self, layer: int, block: slice) -> Tensor:
-        """The layer's output [pairs, channels], from its kept input; 0 where there is no neighbour."""
-        if layer == 0:
-            return self.table.real(self.table.pairs(*self.normed, block).relu_(), block)
-        scale, shift = self.folded[layer]
-        return self.table.real(torch.addcmul(shift, self.kept[layer - 1][self.table.rows(block)], scale).relu_(), block)
-
-    def measure(self, layer: int, block: slice) -> tuple[int, Tensor, Tensor]:
-        """Make the input to the layer's norm; how many pairs, their sum, their squares about their own mean."""
-        if layer == 0:
-            z = self.table.real(self.table.pairs(self.receiver, self.sender, block), block)
+    def measure(self, layer: int, block: tuple[int, int]) -> Array:
+        """Make the input to the layer's norm; its sum and its squares about their own mean."""
+        moments = np.zeros((2, self.whole(self.widths[layer]) if self.plan.learning else 0))
+        if layer:
+            w = self.matrix(self.weights[layer - 1].T, self.norms[layer - 1].shape[1])
+            self.loops.layer(*block, *self.pairs, self.kept[layer - 1], self.norms[layer - 1], w, self.kept[layer], moments)
         else:
-            z = self.kept[layer - 1][self.table.rows(block)]
-            torch.mm(self.hidden(layer - 1, block), self.weights[layer - 1].t(), out=z)
-        count, total = self.table.pairs_in(block), z.sum(0)
-        return count, total, self.table.real(z - total / max(count, 1), block).square_().sum(0)
+            self.loops.measure(*block, *self.pairs, moments)
+        return moments
 
-    def finish(self, layer: int, block: slice) -> Tensor:
-        """The mean over neighbours [block, channels], where inputs are kept up to ``layer``."""
-        h = self.hidden(layer, block)
-        for later in range(layer + 1, self.plan.layers):
-            z = torch.mm(h, self.weights[later - 1].t())
-            if self.kept:
-                self.kept[later - 1][self.table.rows(block)] = z
-            scale, shift = self.folded[later]
-            h = self.table.real(torch.addcmul(shift, z, scale).relu_(), block)
-        mean: Tensor = h.view(-1, self.table.k, h.shape[1]).sum(1) / self.table.count[block].clamp(min=1)
-        return mean
+    def taken(self, layer: int, parts: Sequence[Array]) -> Affine:
+        """Mean and variance of all rows from those of each block."""
+        counts = np.array([self.starts[high] - self.starts[low] for low, high in self.blocks])[:, None]
+        sums, squares = (np.stack([part[which] for part in parts])[:, : self.widths[layer]] for which in range(2))
+        mean = sums.sum(0) / counts.sum()
+        between = (counts * (sums / np.maximum(counts, 1) - mean) ** 2).sum(0)
+        var = (squares.sum(0) + between) / counts.sum()
+        return torch.from_numpy(mean.astype(self.kind)), torch.from_numpy(var.astype(self.kind))
+
+
+def _folded(mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Affine:
+    scale = torch.rsqrt(var + eps) * weight
+    return scale, bias - mean * scale
 
 
 class _Backward:
@@ -229,72 +197,66 @@ class _Backward:
     norm's input z it is dz = scale (g - mean g - zhat mean(g zhat)), which is a g + b z + c by channel."""
 
     def __init__(self, walk: _Walk, grad: Tensor) -> None:
-        self.walk, self.table, self.plan = walk, walk.table, walk.plan
-        self.grad = grad / self.table.count.clamp(min=1)
-        self.g = grad.new_empty(0)
-        self.affine: tuple[Tensor, Tensor, Tensor] = (self.g, self.g, self.g)
+        self.walk, self.plan = walk, walk.plan
+        count = np.maximum(np.diff(walk.starts), 1).astype(walk.kind)[:, None]
+        self.grad = walk.filled(grad.detach().numpy() / count)
+        self.g: Array = np.empty((0, 0), walk.kind)
+        self.line: Array = self.g
 
     def __call__(self, share: Share) -> list[Tensor | None]:
-        walk, blocks, last = self.walk, self.table.blocks(), self.plan.layers - 1
+        walk, last = self.walk, self.plan.layers - 1
         weights: list[Tensor | None] = []
         norms: list[Tensor | None] = []
-        found = list(share(self.last, blocks))
+        found = list(share(self.last, walk.blocks))
         for layer in range(last, -1, -1):
-            d_scale, d_shift = self.close(layer, found)
+            d_scale, d_shift = self.close(layer, np.stack(found).sum(0)[:, : walk.widths[layer]])
             norms = [d_scale, d_shift, *norms]
             if layer:
-                below = self.grad.new_empty(len(self.table.near), len(walk.scales[layer - 1]))
-                found = list(share(partial(self.step, layer, below), blocks))
-                weights.insert(0, torch.stack([one for _, _, one in found]).sum(0))
+                below = np.empty((walk.starts[-1], walk.norms[layer - 1].shape[1]), walk.kind)
+                sums, parts = zip(*share(partial(self.step, layer, below), walk.blocks), strict=True)
+                found, d_weight = list(sums), np.stack(parts).sum(0, dtype=np.float64)
+                out, into = walk.weights[layer - 1].shape
+                weights.insert(0, torch.from_numpy(d_weight[:out, :into].astype(walk.kind)))
                 self.g = below
-        d_receiver, d_sender = torch.empty_like(walk.receiver), torch.zeros_like(walk.sender)
-        for block, (own, pairs) in zip(blocks, share(self.first, blocks), strict=True):
-            d_receiver[block] = own
-            d_sender.index_add_(0, self.table.near[self.table.rows(block)], pairs)
+        d_receiver, d_sender = np.empty_like(walk.receiver), np.zeros_like(walk.sender)
+        for low, part in share(partial(self.first, d_receiver), walk.blocks):
+            d_sender[low : low + len(part)] += part
+        ends = [torch.from_numpy(one[:, : walk.widths[0]]) for one in (d_receiver, d_sender)]
         fixed = [] if self.plan.learning else [None] * (2 * self.plan.layers)
-        return [d_receiver, d_sender, *weights, *norms, *fixed]
+        return [*ends, *weights, *norms, *fixed]
 
-    def last(self, block: slice) -> tuple[Tensor, Tensor]:
+    def last(self, block: tuple[int, int]) -> Array:
         """Sums of g and g z of the last layer."""
-        g = self.of_last(block)
-        return g.sum(0), (g * self.z(self.plan.layers - 1, block)).sum(0)
+        walk, sums = self.walk, np.zeros((2, self.grad.shape[1]))
+        walk.loops.last_sums(*block, *walk.pairs, walk.kept[-1], walk.norms[-1], self.grad, sums)
+        return sums
 
-    def of_last(self, block: slice) -> Tensor:
-        h = self.walk.hidden(self.plan.layers - 1, block).view(-1, self.table.k, self.grad.shape[1])
-        g: Tensor = torch.ops.aten.threshold_backward(self.grad[block][:, None].expand_as(h), h, 0)
-        return g.flatten(0, 1)
-
-    def z(self, layer: int, block: slice) -> Tensor:
-        if layer == 0:
-            return self.table.pairs(self.walk.receiver, self.walk.sender, block)
-        return self.walk.kept[layer - 1][self.table.rows(block)]
-
-    def close(self, layer: int, found: Sequence[tuple[Tensor, ...]]) -> Affine:
-        """The gradients of the norm's weight and bias, from the sums of all blocks; sets a, b, c of dz."""
-        total, product = (torch.stack(parts).double().sum(0) for parts in list(zip(*found, strict=True))[:2])
-        mean, var = (part.double() for part in self.walk.moments[layer])
-        width = torch.rsqrt(var + self.plan.eps)
+    def close(self, layer: int, sums: Array) -> Affine:
+        """The gradients of the norm's weight and bias, from the sums over all pairs; sets a, b, c of dz."""
+        total, product = sums
+        mean, var = (part.double().numpy() for part in self.walk.moments[layer])
+        width = 1 / np.sqrt(var + self.plan.eps)
         d_scale = (product - mean * total) * width
-        a = self.walk.scales[layer].double() * width
-        b = -a * width * d_scale / self.table.edges if self.plan.learning else torch.zeros_like(a)
-        c = -a * total / self.table.edges - b * mean if self.plan.learning else b
-        kind = self.grad.dtype
-        self.affine = a.to(kind), b.to(kind), c.to(kind)
-        return d_scale.to(kind), total.to(kind)
+        a = self.walk.scales[layer].detach().double().numpy() * width
+        edges = max(int(self.walk.starts[-1]), 1)
+        b = -a * width * d_scale / edges if self.plan.learning else np.zeros_like(a)
+        c = -a * total / edges - b * mean if self.plan.learning else b
+        kind = self.walk.kind
+        self.line = self.walk.filled(np.stack([a, b, c]).astype(kind))
+        return torch.from_numpy(d_scale.astype(kind)), torch.from_numpy(total.astype(kind))
 
-    def dz(self, layer: int, block: slice) -> Tensor:
-        a, b, c = self.affine
-        g = self.g[self.table.rows(block)] if layer < self.plan.layers - 1 else self.of_last(block)
-        return self.table.real(torch.addcmul(c, self.z(layer, block), b).addcmul_(g, a), block)
+    def step(self, layer: int, g_below: Array, block: tuple[int, int]) -> tuple[Array, Array]:
+        """g of the layer below, into ``g_below``; sums of it and of g z there, and the gradient of the weight between."""
+        walk, weight = self.walk, self.walk.weights[layer - 1]
+        w = walk.matrix(weight, walk.norms[layer].shape[1])
+        sums, d_weight = np.zeros((2, g_below.shape[1])), np.zeros((walk.norms[layer].shape[1], g_below.shape[1]), walk.kind)
+        lower, upper = (walk.kept[layer - 1], walk.norms[layer - 1]), (walk.kept[layer], walk.norms[layer])
+        walk.loops.step(*block, *walk.pairs, *lower, *upper, self.grad, self.g, self.line, w, g_below, sums, d_weight)
+        return sums, d_weight
 
-    def step(self, layer: int, below: Tensor, block: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """g of the layer below, into ``below``; sums of it and of g z there, and the gradient of the weight between."""
-        h, dz = self.walk.hidden(layer - 1, block), self.dz(layer, block)
-        g = below[self.table.rows(block)]
-        torch.mm(dz, self.walk.weights[layer - 1], out=g)
-        torch.ops.aten.threshold_backward.grad_input(g, h, 0, grad_input=g)
-        return g.sum(0), (g * self.z(layer - 1, block)).sum(0), dz.t() @ h
-
-    def first(self, block: slice) -> tuple[Tensor, Tensor]:
-        dz = self.dz(0, block)
-        return dz.view(-1, self.table.k, dz.shape[1]).sum(1), dz
+    def first(self, d_receiver: Array, block: tuple[int, int]) -> tuple[int, Array]:
+        walk = self.walk
+        low, high = walk.loops.reach(*block, walk.index)
+        d_sender = np.zeros((high - low, walk.sender.shape[1]), walk.kind)
+        walk.loops.first(*block, *walk.pairs, walk.norms[0], self.grad, self.g, self.line, d_receiver, d_sender, low)
+        return low, d_sender

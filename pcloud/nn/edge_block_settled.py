@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pcloud.neighbors.lanes import compiled
 from pcloud.nn.blocks import team
-from pcloud.nn.tiles import ROWS, affine, whole
+from pcloud.nn.tiles import ROWS, affine, matrix, whole
 
 SERIAL = 1 << 17  # numbers in [points, k, channels] up to which one thread does it
 SHARE = 512  # points of a thread's piece
@@ -40,15 +40,13 @@ def pack(layers: Sequence[Affine], out: int) -> Packed:
     (weight, shift), *later = layers
     width = (len(shift) - out) // 2
     parts = zip(*(torch.split(one, [width, width, out]) for one in (weight, shift)), strict=True)
-    every = np.concatenate([_matrix(w, b, w.shape[1]) for w, b in parts], axis=1)
-    return Packed(every, tuple(_matrix(w, b, whole(w.shape[1])) for w, b in later), out)
+    every = np.concatenate([_matrix((w, b), w.shape[1]) for w, b in parts], axis=1)
+    return Packed(every, tuple(_matrix(one, whole(one[0].shape[1])) for one in later), out)
 
 
-def _matrix(weight: Tensor, shift: Tensor, deep: int) -> NDArray[Any]:
-    channels, there = weight.shape
-    matrix = np.zeros((deep + 1, whole(channels)), weight.detach().numpy().dtype)
-    matrix[:there, :channels], matrix[-1, :channels] = weight.detach().numpy().T, shift.detach().numpy()
-    return matrix
+def _matrix(affine: Affine, deep: int) -> NDArray[Any]:
+    weight, shift = (one.detach().numpy() for one in affine)
+    return matrix(weight.T, deep, shift)
 
 
 def walk(x: Tensor, index: Tensor, packed: Packed) -> Tensor:
@@ -82,8 +80,8 @@ def _rest(low: int, high: int, every: Any, index: Any, later: Any, out: Any) -> 
     """``every`` [points, receiver + sender + shortcut]: relu(shortcut + mean over the neighbours there are of the last layer)."""
     k, width, zero = index.shape[1], (every.shape[1] - later[-1].shape[1]) // 2, every.dtype.type(0)
     most = width
-    for matrix in later:
-        most = max(most, matrix.shape[1])
+    for w in later:
+        most = max(most, w.shape[1])
     one, two = np.empty((ROWS * k, most), every.dtype), np.empty((ROWS * k, most), every.dtype)
     for start in range(low, high, ROWS):
         pairs = 0
@@ -97,8 +95,8 @@ def _rest(low: int, high: int, every: Any, index: Any, later: Any, out: Any) -> 
                         pair[c] = zero if value < zero else value
                     pairs += 1
         a, b = one, two
-        for matrix in later:
-            affine(a, pairs, matrix, b, zero)
+        for w in later:
+            affine(a, pairs, w, b, zero)
             a, b = b, a
         pairs = 0
         for point in range(start, min(start + ROWS, high)):

@@ -1,17 +1,19 @@
-"""Rows times a matrix in tiles that stay in the registers of the processor: what few rows wait for is no call of a library.
+"""Products of matrices in tiles that stay in the registers of the processor, for loops that cannot wait for a library's call.
 
-``affine(x, rows, w, out, floor)`` inside other compiled loops; Numba alone leaves such sums in memory, so the tile is written for
-LLVM directly.
+``affine`` and ``add_outer`` are called inside other compiled loops. Numba alone leaves such sums in memory, so a tile is written
+for LLVM directly.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 from pcloud.neighbors.lanes import compiled
 
@@ -25,6 +27,15 @@ def whole(channels: int) -> int:
     return -(-channels // LANES) * LANES
 
 
+def matrix(weight: NDArray[Any], deep: int, shift: NDArray[Any] | None = None) -> NDArray[Any]:
+    """weight [inputs, outputs] and its shift [outputs] as :func:`affine` takes them from ``deep`` >= inputs columns: filled up
+    with zeros, which add nothing."""
+    made = np.zeros((deep + 1, whole(weight.shape[1])), weight.dtype)
+    made[: len(weight), : weight.shape[1]] = weight
+    made[-1, : weight.shape[1]] = 0 if shift is None else shift
+    return made
+
+
 @compiled(inline="always")
 def affine(x: Any, rows: int, w: Any, out: Any, floor: float) -> None:
     """out[:rows] = max(x[:rows] @ w[:-1] + w[-1], floor), NaN staying NaN.
@@ -33,62 +44,103 @@ def affine(x: Any, rows: int, w: Any, out: Any, floor: float) -> None:
     """
     for column in range(0, w.shape[1], LANES):
         for row in range(0, rows, ROWS):
-            _tile(x, row, rows, w, column, out, floor)
+            _affine_tile(x, row, rows, w, column, out, floor)
 
 
-def _array(context: Any, builder: Any, kind: Any, value: Any) -> tuple[Any, Any, Any]:
-    """Where its numbers are, its columns and its rows."""
-    made = context.make_array(kind)(context, builder, value=value)
-    rows, columns = cgutils.unpack_tuple(builder, made.shape, 2)
-    return made.data, columns, rows
+@compiled(inline="always")
+def add_outer(x: Any, w: Any, rows: int, out: Any) -> None:
+    """out += x[:rows].T @ w[:rows]; x [>= rows, channels], w [>= rows, whole(others)], out [channels, whole(others)]."""
+    for column in range(0, out.shape[1], LANES):
+        for row in range(0, out.shape[0], ROWS):
+            _outer_tile(x, row, w, rows, column, out)
 
 
 @intrinsic
-def _tile(typing: Any, x: Any, row: Any, rows: Any, w: Any, column: Any, out: Any, floor: Any) -> Any:
-    """ROWS rows from ``row`` and LANES columns from ``column``; in place of rows beyond the last the last is made once more."""
+def _affine_tile(typing: Any, x: Any, row: Any, rows: Any, w: Any, column: Any, out: Any, floor: Any) -> Any:
+    """ROWS rows from ``row`` and LANES columns from ``column``."""
+    kinds = x, w, out
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         x, row, rows, w, column, out, floor = args
-        number = context.get_value_type(x_kind.dtype)
-        vector = ir.VectorType(number, LANES)
-        source, x_wide, _ = _array(context, builder, x_kind, x)
-        matrix, wide, height = _array(context, builder, w_kind, w)
-        target, out_wide, _ = _array(context, builder, out_kind, out)
-        deep = builder.sub(height, LONG(1))
-        last = builder.sub(rows, LONG(1))
-        places = [builder.add(row, LONG(one)) for one in range(ROWS)]
-        places = [builder.select(builder.icmp_signed("<", one, last), one, last) for one in places]
-        inputs = [builder.gep(source, [builder.mul(one, x_wide)]) for one in places]
-        outputs = [builder.gep(target, [builder.add(builder.mul(one, out_wide), column)]) for one in places]
-        name = f"llvm.fmuladd.v{LANES}f{x_kind.dtype.bitwidth}"
-        madd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-
-        def weights(depth: Any) -> Any:
-            at = builder.gep(matrix, [builder.add(builder.mul(depth, wide), column)])
-            return _aligned(builder.load(builder.bitcast(at, vector.as_pointer())))
-
-        def everywhere(value: Any) -> Any:
-            empty = ir.Constant(vector, ir.Undefined)
-            one = builder.insert_element(empty, value, WORD(0))
-            return builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(WORD, LANES), [0] * LANES))
-
-        shift = weights(deep)
-        sums = [cgutils.alloca_once_value(builder, shift) for _ in inputs]
-        with cgutils.for_range(builder, deep, intp=LONG) as loop:
-            here = weights(loop.index)
-            for at, total in zip(inputs, sums, strict=True):
-                value = everywhere(builder.load(builder.gep(at, [loop.index])))
-                builder.store(builder.call(madd, [value, here, builder.load(total)]), total)
-        bottom = everywhere(floor)
-        for at, total in zip(outputs, sums, strict=True):
-            found = builder.load(total)
-            found = builder.select(builder.fcmp_ordered("<", found, bottom), bottom, found)
-            _aligned(builder.store(found, builder.bitcast(at, vector.as_pointer())))
+        tile = _Tile(context, builder, kinds, (x, w, out))
+        deep = builder.sub(tile.height(1), LONG(1))
+        places = tile.places(row, rows)
+        shift = tile.vector(1, deep, column)
+        sums = tile.product([(place, LONG(0)) for place in places], (LONG(0), LONG(1)), deep, column, [shift for _ in places])
+        bottom = tile.everywhere(floor)
+        for place, total in zip(places, sums, strict=True):
+            tile.store(builder.select(builder.fcmp_ordered("<", total, bottom), bottom, total), place, column)
         return context.get_dummy_value()
 
-    def _aligned(access: Any) -> Any:
-        access.align = x_kind.dtype.bitwidth // 8  # numpy promises no more
-        return access
-
-    x_kind, w_kind, out_kind = x, w, out
     return types.void(x, types.int64, types.int64, w, types.int64, out, x.dtype), codegen
+
+
+@intrinsic
+def _outer_tile(typing: Any, x: Any, row: Any, w: Any, deep: Any, column: Any, out: Any) -> Any:
+    """ROWS channels of x from ``row`` and LANES columns from ``column``, over ``deep`` rows of both."""
+    kinds = x, w, out
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        x, row, w, deep, column, out = args
+        tile = _Tile(context, builder, kinds, (x, w, out))
+        places = tile.places(row, tile.height(2))
+        before = [tile.vector(2, place, column) for place in places]
+        sums = tile.product([(LONG(0), place) for place in places], (LONG(1), LONG(0)), deep, column, before)
+        for place, total in zip(places, sums, strict=True):
+            tile.store(total, place, column)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64, w, types.int64, types.int64, out), codegen
+
+
+class _Tile:
+    """What both tiles are written with: three contiguous tables x, w, out of one floating type."""
+
+    def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
+        self.builder, self.bits = builder, kinds[0].dtype.bitwidth
+        made = [context.make_array(kind)(context, builder, value=value) for kind, value in zip(kinds, values, strict=True)]
+        self.shapes = [cgutils.unpack_tuple(builder, one.shape, 2) for one in made]
+        self.tables = [one.data for one in made]
+        self.lanes = ir.VectorType(context.get_value_type(kinds[0].dtype), LANES)
+        name = f"llvm.fmuladd.v{LANES}f{self.bits}"
+        self.madd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.lanes, [self.lanes] * 3), name)
+
+    def height(self, table: int) -> Any:
+        return self.shapes[table][0]
+
+    def places(self, row: Any, rows: Any) -> list[Any]:
+        """ROWS places from ``row``; in place of those beyond the last the last stands once more, and is made more than once."""
+        last = self.builder.sub(rows, LONG(1))
+        found = [self.builder.add(row, LONG(one)) for one in range(ROWS)]
+        return [self.builder.select(self.builder.icmp_signed("<", one, last), one, last) for one in found]
+
+    def at(self, table: int, row: Any, column: Any) -> Any:
+        start = self.builder.mul(row, self.shapes[table][1])
+        return self.builder.gep(self.tables[table], [self.builder.add(start, column)])
+
+    def vector(self, table: int, row: Any, column: Any) -> Any:
+        loaded = self.builder.load(self.builder.bitcast(self.at(table, row, column), self.lanes.as_pointer()))
+        loaded.align = self.bits // 8  # numpy promises no more
+        return loaded
+
+    def store(self, value: Any, row: Any, column: Any) -> None:
+        place = self.builder.bitcast(self.at(2, row, column), self.lanes.as_pointer())
+        self.builder.store(value, place).align = self.bits // 8
+
+    def everywhere(self, value: Any) -> Any:
+        empty = ir.Constant(self.lanes, ir.Undefined)
+        one = self.builder.insert_element(empty, value, WORD(0))
+        return self.builder.shuffle_vector(one, empty, ir.Constant(ir.VectorType(WORD, LANES), [0] * LANES))
+
+    def product(self, starts: Any, step: Any, deep: Any, column: Any, initial: list[Any]) -> list[Any]:
+        """initial_r + sum over d of x[start_r + d step] w[d, column...]: LANES sums for each of the starts (row, column) in x."""
+        builder = self.builder
+        inputs = [self.at(0, *start) for start in starts]
+        stride = builder.add(builder.mul(step[0], self.shapes[0][1]), step[1])
+        sums = [cgutils.alloca_once_value(builder, one) for one in initial]
+        with cgutils.for_range(builder, deep, intp=LONG) as loop:
+            here = self.vector(1, loop.index, column)
+            for place, total in zip(inputs, sums, strict=True):
+                value = self.everywhere(builder.load(builder.gep(place, [builder.mul(loop.index, stride)])))
+                builder.store(builder.call(self.madd, [value, here, builder.load(total)]), total)
+        return [builder.load(one) for one in sums]
