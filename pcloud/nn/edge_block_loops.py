@@ -85,8 +85,8 @@ def step(
     """From a layer's g to that of the layer below, into g_below [pairs, channels below]; its sums as in :func:`last_sums`.
 
     kept, below: z of the two layers (below of no rows: made of receiver and sender). g [pairs, channels], or of no rows: of the
-    last layer, from grad. line [3, channels]: dz = line_0 g + line_1 z + line_2. w [channels + 1, channels below], its last row
-    zeros; d_w [channels, channels below] gets the weights' gradient added.
+    last layer, from grad. line [3, channels]: dz = line_0 g + line_1 z + line_2. w: the weight
+    [channels, channels below] as a matrix; d_w [channels, channels below] gets the weights' gradient added.
     """
     spare, mine, h, dz = _room(index, receiver), _room(index, norm), _room(index, norm_below), _room(index, norm)
     zero = dz.dtype.type(0)

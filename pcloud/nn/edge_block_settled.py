@@ -25,9 +25,9 @@ Affine = tuple[Tensor, Tensor]
 
 
 class Packed(NamedTuple):
-    """Matrices with their shifts as the last row, each part's channels filled up with zeros to whole tiles.
+    """Matrices as :func:`~pcloud.nn.tiles.matrix` lays them out, each part's channels filled up with zeros to whole tiles.
 
-    every [channels_in + 1, receiver + sender + shortcut]; later: of each further layer; ``out`` channels without the filling.
+    every: to receiver, sender and shortcut at once; later: of each further layer; ``out`` channels without the filling.
     """
 
     every: NDArray[Any]
@@ -40,7 +40,7 @@ def pack(layers: Sequence[Affine], out: int) -> Packed:
     (weight, shift), *later = layers
     width = (len(shift) - out) // 2
     parts = zip(*(torch.split(one, [width, width, out]) for one in (weight, shift)), strict=True)
-    every = np.concatenate([_matrix((w, b), w.shape[1]) for w, b in parts], axis=1)
+    every = np.concatenate([_matrix((w, b), w.shape[1]) for w, b in parts])
     return Packed(every, tuple(_matrix(one, whole(one[0].shape[1])) for one in later), out)
 
 
@@ -53,7 +53,7 @@ def walk(x: Tensor, index: Tensor, packed: Packed) -> Tensor:
     """The block's output [points, out]; x [points, channels_in], index [points, k] int32, -1 for nobody."""
     points, k = index.shape
     given, near, out = x.detach().contiguous().numpy(), index.contiguous().numpy(), x.new_empty(points, packed.out)
-    every, result = np.empty((points, packed.every.shape[1]), given.dtype), out.numpy()
+    every, result = np.empty((points, packed.every.shape[0] * packed.every.shape[2]), given.dtype), out.numpy()
     if points * k * packed.out <= SERIAL or torch.get_num_threads() == 1:
         _whole(given, packed.every, every, near, packed.later, result)
         return out
@@ -78,10 +78,10 @@ def _first(low: int, high: int, x: Any, matrix: Any, every: Any) -> None:
 @compiled()
 def _rest(low: int, high: int, every: Any, index: Any, later: Any, out: Any) -> None:
     """``every`` [points, receiver + sender + shortcut]: relu(shortcut + mean over the neighbours there are of the last layer)."""
-    k, width, zero = index.shape[1], (every.shape[1] - later[-1].shape[1]) // 2, every.dtype.type(0)
+    k, width, zero = index.shape[1], (every.shape[1] - later[-1].shape[0] * later[-1].shape[2]) // 2, every.dtype.type(0)
     most = width
     for w in later:
-        most = max(most, w.shape[1])
+        most = max(most, w.shape[0] * w.shape[2])
     one, two = np.empty((ROWS * k, most), every.dtype), np.empty((ROWS * k, most), every.dtype)
     for start in range(low, high, ROWS):
         pairs = 0

@@ -19,6 +19,7 @@ from pcloud.neighbors.lanes import compiled
 
 ROWS = 6
 LANES = 32 if binding.get_host_cpu_features().get("avx512f") else 16  # channels: ROWS times LANES sums fill the registers
+DEEP = 32  # rows at a time where many are added up: more would not stay in the nearest cache
 LONG, WORD = ir.IntType(64), ir.IntType(32)
 
 
@@ -28,31 +29,33 @@ def whole(channels: int) -> int:
 
 
 def matrix(weight: NDArray[Any], deep: int, shift: NDArray[Any] | None = None) -> NDArray[Any]:
-    """weight [inputs, outputs] and its shift [outputs] as :func:`affine` takes them from ``deep`` >= inputs columns: filled up
-    with zeros, which add nothing."""
+    """weight [inputs, outputs] and its shift [outputs] as :func:`affine` takes them: a panel of LANES outputs after the other,
+    [panels, deep + 1, LANES], deep >= inputs, the last row the shift, filled up with zeros, which add nothing."""
     made = np.zeros((deep + 1, whole(weight.shape[1])), weight.dtype)
     made[: len(weight), : weight.shape[1]] = weight
     made[-1, : weight.shape[1]] = 0 if shift is None else shift
-    return made
+    return np.ascontiguousarray(made.reshape(deep + 1, -1, LANES).swapaxes(0, 1))
 
 
 @compiled(inline="always")
 def affine(x: Any, rows: int, w: Any, out: Any, floor: float) -> None:
-    """out[:rows] = max(x[:rows] @ w[:-1] + w[-1], floor), NaN staying NaN.
+    """out[:rows] = max(x[:rows] @ W + shift, floor), NaN staying NaN; ``w`` is their :func:`matrix`.
 
-    x [>= rows, >= deep], w [deep + 1, whole(channels)], out [>= rows, >= as w], all of one floating type and contiguous.
+    x [>= rows, >= deep], out [>= rows, >= panels * LANES], all of one floating type and contiguous.
     """
-    for column in range(0, w.shape[1], LANES):
+    for panel in range(len(w)):
         for row in range(0, rows, ROWS):
-            _affine_tile(x, row, rows, w, column, out, floor)
+            _affine_tile(x, row, rows, w[panel], panel * LANES, out, floor)
 
 
 @compiled(inline="always")
 def add_outer(x: Any, w: Any, rows: int, out: Any) -> None:
     """out += x[:rows].T @ w[:rows]; x [>= rows, channels], w [>= rows, whole(others)], out [channels, whole(others)]."""
-    for column in range(0, out.shape[1], LANES):
-        for row in range(0, out.shape[0], ROWS):
-            _outer_tile(x, row, w, rows, column, out)
+    for start in range(0, rows, DEEP):
+        deep = min(DEEP, rows - start)
+        for column in range(0, out.shape[1], LANES):
+            for row in range(0, out.shape[0], ROWS):
+                _outer_tile(x[start:], row, w[start:], deep, column, out)
 
 
 @intrinsic
@@ -65,8 +68,8 @@ def _affine_tile(typing: Any, x: Any, row: Any, rows: Any, w: Any, column: Any, 
         tile = _Tile(context, builder, kinds, (x, w, out))
         deep = builder.sub(tile.height(1), LONG(1))
         places = tile.places(row, rows)
-        shift = tile.vector(1, deep, column)
-        sums = tile.product([(place, LONG(0)) for place in places], (LONG(0), LONG(1)), deep, column, [shift for _ in places])
+        shift = tile.vector(1, deep, LONG(0))
+        sums = tile.product([(place, LONG(0)) for place in places], (LONG(0), LONG(1)), deep, LONG(0), [shift for _ in places])
         bottom = tile.everywhere(floor)
         for place, total in zip(places, sums, strict=True):
             tile.store(builder.select(builder.fcmp_ordered("<", total, bottom), bottom, total), place, column)
