@@ -124,17 +124,24 @@ def compare(given: argparse.Namespace, model: str, mode: str, batch: int, varian
     rates = [ours["jets_per_s"] for ours, _ in told]
     spread = f"range of {len(told)} runs"
     figures = {f"{name}: jets/s": Figure(statistics.median(rates), "1/s", min(rates), max(rates), spread)}
-    figures[f"{name}: memory above start"] = Figure(max(ours["peak_mb"] - ours["base_mb"] for ours, _ in told), "MB")
+    figures |= _memory(name, "", [ours for ours, _ in told])
     if theirs:
         other = [one["jets_per_s"] for _, one in told if one]
         ratios = [a / b for a, b in zip(rates, other, strict=True)]
         figures[f"{name}: peer's jets/s"] = Figure(statistics.median(other), "1/s", min(other), max(other), spread)
         figures[f"{name}: ours over the peer's"] = Figure(statistics.median(ratios), "", min(ratios), max(ratios), spread)
-        memory = max(one["peak_mb"] - one["base_mb"] for _, one in told if one)
-        figures[f"{name}: peer's memory above start"] = Figure(memory, "MB")
+        figures |= _memory(name, "peer's ", [one for _, one in told if one])
     for label, one in figures.items():
         print(f"{label:60s} {one.value:10.4g} {one.unit}" + (f" [{one.low:.4g}, {one.high:.4g}]" if one.low is not None else ""))
     return figures
+
+
+def _memory(name: str, whose: str, told: list[dict[str, float]]) -> dict[str, Figure]:
+    """Of the whole process, and of it what came after the first step began."""
+    return {
+        f"{name}: {whose}peak memory": Figure(max(one["peak_mb"] for one in told), "MB"),
+        f"{name}: {whose}memory above start": Figure(max(one["peak_mb"] - one["base_mb"] for one in told), "MB"),
+    }
 
 
 def main() -> None:
@@ -163,7 +170,7 @@ def main() -> None:
         beside = f" beside {given.name}" if given.peer else ""
         command = f"python -m benchmarks.tagging_speed STORE --threads {given.threads} --peer COMMAND --record"
         data = f"synthetic: {JETS} jets of `pcloud prepare top-tagging --generate`, in memory"
-        cuts = "reading is not timed; batch 1 on one thread; memory: largest resident size less that before the first step"
+        cuts = "reading is not timed; batch 1 on one thread; memory: largest resident size, and less that before the first step"
         record("tagging-speed", figures, command, title=f"Taggers at work{beside}", data=data, cuts=cuts)
 
 
