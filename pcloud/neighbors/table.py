@@ -72,4 +72,4 @@ def known_rows(index: Tensor, points: int, first: int = 0) -> Tensor:
     under a weight of zero. Queries that are not the points get some row.
     """
     own = torch.arange(first, first + index.shape[0], device=index.device).clamp(max=points - 1)
-    return torch.where(index < 0, own[:, None], index).flatten()
+    return torch.where(index >= 0, index, own[:, None]).flatten()
