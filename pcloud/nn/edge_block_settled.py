@@ -19,8 +19,6 @@ from pcloud.nn.tiles import ROWS, affine, matrix, whole
 
 SERIAL = 1 << 17  # numbers in [points, k, channels] up to which one thread does it
 SHARE = 512  # points of a thread's piece
-
-
 Affine = tuple[Tensor, Tensor]
 
 
@@ -44,8 +42,8 @@ def pack(layers: Sequence[Affine], out: int) -> Packed:
     return Packed(every, tuple(_matrix(one, whole(one[0].shape[1])) for one in later), out)
 
 
-def _matrix(affine: Affine, deep: int) -> NDArray[Any]:
-    weight, shift = (one.detach().numpy() for one in affine)
+def _matrix(layer: Affine, deep: int) -> NDArray[Any]:
+    weight, shift = (one.detach().numpy() for one in layer)
     return matrix(weight.T, deep, shift)
 
 
