@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from pcloud.neighbors import reference
 from pcloud.neighbors.search import Found, Path, Search
@@ -46,12 +47,20 @@ def search(asked: Search, name: str | None = None) -> Found:
     return known[name](asked)
 
 
+def unwatched() -> bool:
+    """Whether numbers alone are asked for: no gradient of either kind, no compiler, tracer, transform or mode of torch looks on.
+    Only then may a tensor be handed to compiled code as what it is in memory."""
+    if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
+        return False
+    modes = torch._C._len_torch_dispatch_stack() or torch._C._functorch.peek_interpreter_stack() is not None
+    return not modes and forward_ad._current_level < 0
+
+
 def short(pos: Tensor) -> bool:
     """Whether nothing but the search itself is to be done for points that look for each other: few, on a CPU, float32, nobody
     asking for gradients or looking on."""
-    if torch.is_grad_enabled() or torch.compiler.is_compiling() or type(pos) is not Tensor or pos.device.type != "cpu":
-        return False
-    return pos.dtype == torch.float32 and len(pos) ** 2 <= FEW and pos.is_contiguous()
+    plain = type(pos) is Tensor and pos.device.type == "cpu" and pos.dtype == torch.float32 and pos.is_contiguous()
+    return plain and len(pos) ** 2 <= FEW and unwatched()
 
 
 def at_once(pos: Tensor, offsets: Tensor, k: int, reach2: float, skip_self: bool) -> Found | None:

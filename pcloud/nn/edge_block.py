@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pcloud.neighbors import Neighbors
+from pcloud.neighbors.paths import unwatched
 from pcloud.nn.batch_norm import BatchNorm
 from pcloud.nn.edge_block_cpu import fused, suits
 
@@ -70,7 +71,7 @@ class EdgeBlock(nn.Module):
 
     def _walks(self, x: Tensor) -> bool:
         """Whether it goes as one compiled walk: on a CPU, nobody asking for gradients or looking on, layers after the first."""
-        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling() or len(self.layers) < 2:
+        if self.training or len(self.layers) < 2 or type(x) is not Tensor or not unwatched():
             return False
         here = x.device.type == "cpu" and x.dtype == self.shortcut.weight.dtype and not torch.is_autocast_enabled("cpu")
         return here and x.dtype in (torch.float32, torch.float64)
@@ -86,6 +87,8 @@ class EdgeBlock(nn.Module):
         for one in (own["shortcut"], own["shortcut_norm"], *layers, *norms):
             parts += one._parameters.values()
             parts += one._buffers.values()
+            if one._modules:  # parametrized: what it is made of is not seen here
+                return pack(self._folded(), self.shortcut_norm.weight.shape[0])
         try:
             state = [(part.data_ptr(), part._version) for part in parts if part is not None]
         except RuntimeError:  # made under torch.inference_mode: nobody counts what is written to it

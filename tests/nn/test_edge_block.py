@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables_by_hand import numbers, random_table, table_of
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
 from pcloud.cloud import PointCloud
 from pcloud.encoders import ENCODERS
@@ -124,6 +126,33 @@ def test_the_walk_on_two_threads_is_the_walk_on_one(monkeypatch: pytest.MonkeyPa
             assert torch.equal(net(x, table), alone)
         finally:
             torch.set_num_threads(before)
+
+
+def test_whoever_looks_on_sees_every_step() -> None:
+    """Compiled loops are no steps of torch: a tracer would take their answer for a constant, a transform could not follow."""
+    net, table = block_of(train=False).float().requires_grad_(False), random_table(20, 3)
+    x, other = numbers(20, 3), numbers(20, 3, seed=5)
+    with torch.no_grad():
+        traced = torch.jit.trace(lambda given: net(given, table), (x,), check_trace=False)
+        torch.testing.assert_close(traced(other), net(other, table))
+        graph = make_fx(lambda given: net(given, table))(x)
+        torch.testing.assert_close(graph(other), net(other, table))
+        each = torch.func.vmap(lambda given: net(given, table))(torch.stack([x, other]))
+        torch.testing.assert_close(each[1], net(other, table))
+        _, moved = torch.func.jvp(lambda given: net(given, table), (x,), (other,))
+        assert bool((moved != 0).any())
+        with FlopCounterMode(display=False) as counter:
+            net(x, table)
+        assert counter.get_total_flops() > 0
+
+
+def test_a_parametrized_weight_is_looked_at_each_time() -> None:
+    net, table, x = block_of(train=False).float(), random_table(20, 3), numbers(20, 3)
+    torch.nn.utils.parametrizations.weight_norm(net.layers[1])
+    with torch.no_grad():
+        before = net(x, table)
+        net.layers[1].parametrizations.weight.original0.mul_(2.0)
+        assert not torch.allclose(net(x, table), before)
 
 
 def test_a_nan_stays_with_those_that_hear_it() -> None:
