@@ -46,6 +46,8 @@ class EdgeBlock(nn.Module):
             from pcloud.nn.edge_block_settled import walk  # numba is heavy
 
             return walk(x, neighbors.index, self._packed())
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            self._kept = None  # weights may be stepped on by an optimiser whose writing torch does not count
         if not self.training and not suits(x, neighbors.index):
             return self.settled(x, neighbors)
         first: nn.Linear = self.layers[0]  # type: ignore[assignment]
@@ -78,7 +80,7 @@ class EdgeBlock(nn.Module):
 
     def _packed(self) -> Packed:
         """What :func:`walk` takes. Kept until one of the tensors it comes from is written to, as torch counts it (it does not
-        see ``.data``), or `train`."""
+        see ``.data``), or `train`, or a forward of another kind."""
         from pcloud.nn.edge_block_settled import pack
 
         own = self._modules

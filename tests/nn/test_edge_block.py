@@ -146,6 +146,20 @@ def test_whoever_looks_on_sees_every_step() -> None:
         assert counter.get_total_flops() > 0
 
 
+def test_weights_are_packed_anew_after_a_step_that_torch_does_not_count() -> None:
+    """Fused optimisers write to weights without a new version of them; here in evaluation, statistics held still."""
+    net, table, x = block_of(train=False).float(), random_table(20, 3), numbers(20, 3)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.1, fused=True)
+    with torch.no_grad():
+        before = net(x, table)
+    net(x, table).square().sum().backward()
+    optimizer.step()
+    with torch.no_grad():
+        after = net(x, table)
+    torch.testing.assert_close(after, net(x, table).detach())
+    assert not torch.allclose(after, before)
+
+
 def test_a_parametrized_weight_is_looked_at_each_time() -> None:
     net, table, x = block_of(train=False).float(), random_table(20, 3), numbers(20, 3)
     torch.nn.utils.parametrizations.weight_norm(net.layers[1])
