@@ -62,7 +62,7 @@ def knn(
     if check and queryless and not wrap and not explain and path is None and paths.short(pos):
         quick = paths.at_once(pos, offsets, k, reach2, skip_self)
         if quick is not None:
-            return Neighbors(*quick, torch.zeros((), dtype=torch.int64))
+            return Neighbors(*quick, torch.zeros((), dtype=torch.int64, device=pos.device))
     points, queries, nonfinite = ready(pos, offsets, query, query_offsets, wrap=wrap, check=check)
     max_points = None if max_points is None or max_points < 0 else max_points
     if max_points is None and check and pos.is_cuda and offsets.shape[0] > 1:

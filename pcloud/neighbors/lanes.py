@@ -6,6 +6,8 @@ Numba leaves loops this short scalar, so the few operations that all time goes i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -32,11 +34,22 @@ def compiled(*, lean: bool = False, **options: Any) -> Callable[[Callable[..., A
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:
-            return numba.njit(cache=True, **given)(function)
+            made = numba.njit(cache=True, **given)(function)
         except RuntimeError:  # neither the installation nor the user has a folder for it
             return numba.njit(**given)(function)
+        file = made._cache._cache_file
+        file._source_stamp = (file._source_stamp, _written(Path(function.__code__.co_filename).parent))
+        return made
 
     return decorate
+
+
+@lru_cache
+def _written(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of the sources in a folder and this one: numba looks at a function's own file alone, and would keep a
+    function made with what another file had in it before."""
+    files = [file for place in sorted({folder, Path(__file__).parent}) for file in sorted(place.glob("*.py"))]
+    return tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files)
 
 
 @intrinsic

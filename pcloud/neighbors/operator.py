@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pcloud import segments
 from pcloud.neighbors import paths
+from pcloud.neighbors.coordinates import LARGEST
 from pcloud.neighbors.reference import TURN, squared_distance
 from pcloud.neighbors.search import Search
 from pcloud.neighbors.table import rows_at
@@ -103,12 +104,12 @@ def decomposed(
     if queries is not None and query_offsets is not None:
         asked, asked_rows = queries, torch.arange(queries.shape[0], device=points.device)
         asked_event = segments.event_of(query_offsets, queries.shape[0])
-    distance2 = _apart(asked, points, wrap)
+    bounded = reach2 < torch.inf
+    distance2 = _apart(asked, points, wrap, by_products=skip_self and not bounded)
     near = event[None] == asked_event[:, None]
     if skip_self:
         near = near & (rows[None] != asked_rows[:, None])
     distance2 = torch.where(near & (distance2 <= reach2), distance2, torch.inf)
-    bounded = reach2 < torch.inf
     width = k + 1 if bounded else k  # one more tells whether there are more
     beyond = distance2.new_full((asked.shape[0], width), torch.inf)  # so that there are always enough to take
     nearest, order = torch.cat([distance2, beyond], 1).topk(width, dim=1, largest=False)  # in ONNX, ties by lower index
@@ -118,16 +119,22 @@ def decomposed(
     return index[:, :k], nearest[:, :k], nearest[:, k] < torch.inf
 
 
-def _apart(asked: Tensor, points: Tensor, wrap: bool) -> Tensor:
-    """Squared distances [queries, points]: axis by axis, or where they are many, by products in float64, which have digits to
-    spare: each step of an exported file is what a small event waits for."""
+def _apart(asked: Tensor, points: Tensor, wrap: bool, by_products: bool) -> Tensor:
+    """Squared distances [queries, points]: axis by axis, or where these are many, all at once.
+
+    by_products: of many axes as |a|^2 + |b|^2 - 2 a b, in float64 about the points' middle: within a few ulp of float32 of the
+    sum of squares, but that a point's twin may be 1e-8 of the points' spread away. A small event waits for each step of an
+    exported file, and for differences of many axes longest.
+    """
     if wrap:
         return squared_distance(asked[:, None], points[None], wrap)
     if points.shape[1] <= FEW:
         steps = [a - b.t() for a, b in zip(torch.split(asked, 1, dim=1), torch.split(points, 1, dim=1), strict=True)]
         squares: list[Tensor] = [step * step for step in steps]
         return sum(squares[1:], squares[0])
-    wide, far = points.double(), asked.double()
+    if not by_products:
+        return (asked[:, None] - points[None]).square().sum(-1)
+    wide = points.double()
+    wide = wide - torch.where(wide.abs() <= LARGEST, wide, 0.0).mean(0)  # a NaN of another event must not reach this one
     own = (wide * wide).sum(1)
-    other = own if asked is points else (far * far).sum(1)
-    return (other[:, None] + own[None] - 2 * far @ wide.t()).float().clamp(min=0)
+    return (own[:, None] + own[None] - 2 * wide @ wide.t()).float().clamp(min=0)

@@ -44,8 +44,9 @@ def at_once(points: Tensor, offsets: Tensor, k: int, reach2: float, skip_self: b
 
 def _paper(queries: int, k: int, reach2: float) -> tuple[Found, Any, tuple[Any, Any, Any]]:
     """The answer yet to be filled in, the bits of the reach, and the answer's arrays."""
-    index, distance2 = torch.empty(queries, k, dtype=torch.int32), torch.empty(queries, k)
-    truncated = torch.empty(queries, dtype=torch.bool)
+    index = torch.empty(queries, k, dtype=torch.int32, device="cpu")
+    distance2 = torch.empty(queries, k, dtype=torch.float32, device="cpu")
+    truncated = torch.empty(queries, dtype=torch.bool, device="cpu")
     reach = np.float32(min(reach2, FARTHEST)).view(np.int32)
     return Found(index, distance2, truncated), reach, (index.numpy(), distance2.numpy().view(np.int32), truncated.numpy())
 

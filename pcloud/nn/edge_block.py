@@ -41,6 +41,9 @@ class EdgeBlock(nn.Module):
         self._kept = None
         return super().train(mode)
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_kept": None}  # a copy packs its own
+
     def forward(self, x: Tensor, neighbors: Neighbors) -> Tensor:
         if self._walks(x):
             from pcloud.nn.edge_block_settled import walk  # numba is heavy

@@ -116,12 +116,18 @@ class _Walk:
     def __init__(self, plan: _Plan, index: Tensor, receiver: Tensor, sender: Tensor, given: Sequence[Tensor]) -> None:
         from pcloud.nn import edge_block_loops, tiles  # numba is heavy
 
+        kinds = {one.dtype for one in (receiver, sender, *given)}
+        if len(kinds) > 1:
+            raise RuntimeError(f"points and layers of {', '.join(map(str, kinds))} came; one floating type was expected")
         self.loops: ModuleType = edge_block_loops
         self.plan, self.whole, self.matrix = plan, tiles.whole, tiles.matrix
         weights, self.scales, self.shifts, fixed = plan.parts(given)
         self.kind = receiver.detach().numpy().dtype
         self.widths = [len(scale) for scale in self.scales]
         self.index = index.contiguous().numpy()
+        most = self.index.max(initial=-1)
+        if len(receiver) != len(self.index) or most >= len(sender):
+            raise IndexError(f"neighbours up to row {most} of {len(self.index)} points came for {len(sender)} rows")
         self.starts: Array = np.append(0, np.cumsum((self.index >= 0).sum(1)))
         self.receiver, self.sender = (self.filled(one.detach().numpy()) for one in (receiver, sender))
         self.weights = [weight.detach().numpy() for weight in weights]
@@ -165,7 +171,7 @@ class _Walk:
         list(share(finish, self.blocks))
         if not keep:
             self.kept = []
-        return torch.from_numpy(out)[:, : self.widths[-1]]
+        return torch.from_numpy(np.ascontiguousarray(out[:, : self.widths[-1]]))
 
     def measure(self, layer: int, block: tuple[int, int]) -> Array:
         """Make the input to the layer's norm; its sum and its squares about their own mean."""

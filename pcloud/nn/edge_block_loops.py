@@ -29,7 +29,7 @@ def measure(low: int, high: int, starts: Any, index: Any, receiver: Any, sender:
 def layer(
     low: int, high: int, starts: Any, index: Any, receiver: Any, sender: Any, kept: Any, norm: Any, w: Any, z: Any, moments: Any
 ) -> None:
-    """z = w h of the layer before, whose own z are ``kept`` [pairs, channels], or of no rows: made of receiver and sender.
+    """z = w h of the layer before, whose own z are ``kept`` [pairs, channels], or of no columns: made of receiver and sender.
     norm [2, channels]: scale and shift of that layer; moments as :func:`measure` gives them, of no channels: not asked for."""
     spare, h, before = _room(index, receiver), _room(index, norm), 0
     for start in range(low, high, ROWS):
@@ -84,9 +84,9 @@ def step(
 ) -> None:  # fmt: skip
     """From a layer's g to that of the layer below, into g_below [pairs, channels below]; its sums as in :func:`last_sums`.
 
-    kept, below: z of the two layers (below of no rows: made of receiver and sender). g [pairs, channels], or of no rows: of the
-    last layer, from grad. line [3, channels]: dz = line_0 g + line_1 z + line_2. w: the weight
-    [channels, channels below] as a matrix; d_w [channels, channels below] gets the weights' gradient added.
+    kept, below: z of the two layers (below of no columns: made of receiver and sender). g [pairs, channels], or of no columns: of
+    the last layer, from grad. line [3, channels]: dz = line_0 g + line_1 z + line_2. w: the weight [channels, channels below] as
+    a matrix; d_w [channels, channels below] gets the weights' gradient added.
     """
     spare, mine, h, dz = _room(index, receiver), _room(index, norm), _room(index, norm_below), _room(index, norm)
     zero = dz.dtype.type(0)
@@ -94,7 +94,7 @@ def step(
         stop = min(start + ROWS, high)
         first, rows = starts[start], starts[stop] - starts[start]
         z = kept[first : first + rows]
-        if len(g):
+        if g.shape[1]:
             _line(g[first : first + rows], z, line, dz)
         else:
             _last(start, stop, starts, z, norm, grad, mine)
@@ -107,7 +107,7 @@ def step(
         for row in range(rows):
             one, hidden = found[row], h[row]
             for c in range(len(one)):
-                one[c] = one[c] if hidden[c] > zero else zero
+                one[c] = zero if hidden[c] <= zero else one[c]
         _add(found, z_below, sums)
 
 
@@ -122,7 +122,7 @@ def first(
     for start in range(low, high, ROWS):
         stop = min(start + ROWS, high)
         rows = _pairs(start, stop, index, receiver, sender, spare)
-        if len(g):
+        if g.shape[1]:
             _line(g[starts[start] : starts[stop]], spare[:rows], line, dz)
         else:
             _last(start, stop, starts, spare[:rows], norm, grad, mine)
@@ -175,7 +175,7 @@ def _pairs(start: int, stop: int, index: Any, receiver: Any, sender: Any, z: Any
 @compiled()
 def _given(start: int, stop: int, starts: Any, index: Any, receiver: Any, sender: Any, kept: Any, spare: Any) -> Any:
     """z [pairs, channels] of some points: kept, or made in ``spare``."""
-    if len(kept):
+    if kept.shape[1]:
         return kept[starts[start] : starts[stop]]
     return spare[: _pairs(start, stop, index, receiver, sender, spare)]
 
@@ -224,7 +224,7 @@ def _last(start: int, stop: int, starts: Any, z: Any, norm: Any, grad: Any, g: A
         for row in range(starts[point] - starts[start], starts[point + 1] - starts[start]):
             given, out = z[row], g[row]
             for c in range(len(own)):
-                out[c] = own[c] if scale[c] * given[c] + shift[c] > zero else zero
+                out[c] = zero if scale[c] * given[c] + shift[c] <= zero else own[c]
 
 
 @compiled()

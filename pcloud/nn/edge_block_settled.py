@@ -32,6 +32,16 @@ class Packed(NamedTuple):
     later: tuple[NDArray[Any], ...]
     out: int
 
+    def check(self, x: NDArray[Any], index: NDArray[Any]) -> None:
+        """RuntimeError or IndexError, as torch has them, on what the loops would read beyond its end."""
+        kinds = {one.dtype for one in (x, self.every, *self.later)}
+        if len(kinds) > 1:
+            raise RuntimeError(f"points and layers of {', '.join(map(str, kinds))} came; one floating type was expected")
+        if x.shape != (len(index), self.every.shape[1] - 1):
+            raise RuntimeError(f"x {list(x.shape)} came; [{len(index)}, {self.every.shape[1] - 1}] was expected")
+        if index.max(initial=-1) >= len(x):
+            raise IndexError(f"neighbour {index.max()} came for {len(x)} points")
+
 
 def pack(layers: Sequence[Affine], out: int) -> Packed:
     """From (W [channels, in], shift [channels]) of receiver, sender and shortcut in one, and of the layers after them."""
@@ -51,6 +61,7 @@ def walk(x: Tensor, index: Tensor, packed: Packed) -> Tensor:
     """The block's output [points, out]; x [points, channels_in], index [points, k] int32, -1 for nobody."""
     points, k = index.shape
     given, near, out = x.detach().contiguous().numpy(), index.contiguous().numpy(), x.new_empty(points, packed.out)
+    packed.check(given, near)
     every, result = np.empty((points, packed.every.shape[0] * packed.every.shape[2]), given.dtype), out.numpy()
     if points * k * packed.out <= SERIAL or torch.get_num_threads() == 1:
         _whole(given, packed.every, every, near, packed.later, result)

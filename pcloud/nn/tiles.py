@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -100,6 +101,8 @@ class _Tile:
     """What both tiles are written with: three contiguous tables x, w, out of one floating type."""
 
     def __init__(self, context: Any, builder: Any, kinds: Any, values: Any) -> None:
+        if len({kind.dtype for kind in kinds}) > 1:
+            raise TypingError(f"tables of {', '.join(str(kind.dtype) for kind in kinds)} came; one floating type was expected")
         self.builder, self.bits = builder, kinds[0].dtype.bitwidth
         made = [context.make_array(kind)(context, builder, value=value) for kind, value in zip(kinds, values, strict=True)]
         self.shapes = [cgutils.unpack_tuple(builder, one.shape, 2) for one in made]

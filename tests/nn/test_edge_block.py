@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -158,6 +159,38 @@ def test_weights_are_packed_anew_after_a_step_that_torch_does_not_count() -> Non
         after = net(x, table)
     torch.testing.assert_close(after, net(x, table).detach())
     assert not torch.allclose(after, before)
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_what_does_not_fit_is_refused(train: bool) -> None:
+    """Compiled loops would read beyond the end of a table."""
+    net, table = block_of(train=train).float(), random_table(2000, 8)
+    far = table_of(torch.full((2000, 8), 2000, dtype=torch.int32))
+    with torch.set_grad_enabled(train):
+        for x, near in [(numbers(2000, 2), table), (numbers(2500, 3), table), (numbers(1999, 3), table), (numbers(2000, 3), far)]:
+            with pytest.raises((RuntimeError, IndexError)):
+                net(x, near)
+        net.norms.double()
+        with pytest.raises(RuntimeError, match="one floating type"):
+            net(numbers(2000, 3), table)
+
+
+@pytest.mark.usefixtures("way")
+def test_no_pair_at_all_and_layers_that_narrow() -> None:
+    net, table = block_of(3, (64, 40, 8)), table_of(torch.full((50, 4), -1, dtype=torch.int32))
+    x = numbers(50, 3, dtype=torch.float64).requires_grad_()
+    out = net(x, table)
+    assert out.shape == (50, 8)
+    assert all(bool(one.isfinite().all()) for one in torch.autograd.grad(out.sum(), [x, net.shortcut.weight]))
+
+
+def test_a_copy_packs_its_own() -> None:
+    net, table, x = block_of(train=False).float(), random_table(20, 3), numbers(20, 3)
+    before = len(pickle.dumps(net))
+    with torch.no_grad():
+        out = net(x, table)
+        assert len(pickle.dumps(net)) == before
+        torch.testing.assert_close(pickle.loads(pickle.dumps(net))(x, table), out)
 
 
 def test_a_parametrized_weight_is_looked_at_each_time() -> None:
