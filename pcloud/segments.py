@@ -42,8 +42,6 @@ def sum(values: Tensor, offsets: Tensor) -> Tensor:  # noqa: A001 - segments.sum
     Half precision adds up in float32, and stays so: the sum of an event's 100,000 halves is beyond half's range.
     """
     values = _single(values)
-    if _one(offsets):
-        return values.sum(0, keepdim=True, dtype=values.dtype)
     out = values.new_zeros(offsets.shape[0] - 1, *values.shape[1:])
     return out.index_add(0, event_of(offsets, values.shape[0]), values)
 
