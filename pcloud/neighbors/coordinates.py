@@ -64,6 +64,7 @@ def _check(name: str, table: Tensor, offsets: Tensor) -> None:
     if table.device.type == "cpu":  # a single jet waits for this
         flat, ends = table.detach().numpy().ravel(), offsets.numpy()
         ordered = ends[0] == 0 and ends[-1] == len(table) and (len(ends) == 2 or bool((ends[1:] >= ends[:-1]).all()))
+        # Where the squares' sum is below the largest one's bound, so is each; NaN and overflow are not, and go the slow way.
         if ordered and np.vdot(flat, flat) <= LARGEST**2:
             return
     good = table.abs() <= LARGEST  # false for NaN

@@ -246,6 +246,12 @@ def _merge(
         lane = lowest(mask)
         mask &= mask - 1
         fresh[ranks[lane]] = (np.int64(bits[lane]) << 32) | rows[leaf, lane]
+    return merge(best, spare, fresh, k, found, count)
+
+
+@compiled(inline="always")
+def merge(best: Any, spare: Any, fresh: Any, k: int, found: int, count: int) -> int:
+    """Two sorted lists of neighbours into the first, ``found`` and ``count`` long; returns how long it is now, k at most."""
     best[found] = fresh[count] = np.int64(0x7FFFFFFFFFFFFFFF)
     kept, i, j = min(found + count, k), 0, 0
     for at in range(kept):

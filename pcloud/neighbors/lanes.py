@@ -62,15 +62,7 @@ def leaf_mask(typing: Any, blocks: Any, leaf: Any, query: Any, azimuth: Any, bou
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         blocks, leaf, query, azimuth, bound, out = args
-
-        def step(axis: Any, x: Any, block: Any) -> Any:
-            return builder.fsub(_load(context, builder, sig.args[0], blocks, block, LEAF), _splat(builder, x, LEAF))
-
-        def turned(straight: Any) -> Any:
-            near = _magnitude(builder, straight, LEAF)
-            return _pick(builder, "<", near, builder.fsub(_all(TURN, LEAF), near))
-
-        total = _sum_of_squares(context, builder, sig.args[2], query, leaf, azimuth, LEAF, step, turned)
+        total = _to_points(context, builder, sig, blocks, leaf, query, azimuth, LEAF)
         return _mask(context, builder, total, bound, sig.args[5], out, LEAF)
 
     return types.int64(blocks, types.int64, query, types.int64, types.int32, out), codegen
@@ -134,15 +126,7 @@ def block_distances(typing: Any, blocks: Any, block: Any, query: Any, azimuth: A
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         blocks, block, query, azimuth, out = args
-
-        def step(axis: Any, x: Any, at: Any) -> Any:
-            return builder.fsub(_load(context, builder, sig.args[0], blocks, at, BLOCK), _splat(builder, x, BLOCK))
-
-        def turned(straight: Any) -> Any:
-            near = _magnitude(builder, straight, BLOCK)
-            return _pick(builder, "<", near, builder.fsub(_all(TURN, BLOCK), near))
-
-        total = _sum_of_squares(context, builder, sig.args[2], query, block, azimuth, BLOCK, step, turned)
+        total = _to_points(context, builder, sig, blocks, block, query, azimuth, BLOCK)
         vector = ir.VectorType(FLOAT, BLOCK)
         builder.store(total, _pointer(context, builder, sig.args[4], out, ir.Constant(LONG, 0), vector)).align = 4
         return context.get_dummy_value()
@@ -208,6 +192,19 @@ def lowest(typing: Any, mask: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), codegen
+
+
+def _to_points(context: Any, builder: Any, sig: Any, blocks: Any, block: Any, query: Any, azimuth: Any, lanes: int) -> Any:
+    """Squared distances of ``query`` to the points of a block of ``lanes``; blocks and query are the first and third argument."""
+
+    def step(axis: Any, x: Any, at: Any) -> Any:
+        return builder.fsub(_load(context, builder, sig.args[0], blocks, at, lanes), _splat(builder, x, lanes))
+
+    def turned(straight: Any) -> Any:
+        near = _magnitude(builder, straight, lanes)
+        return _pick(builder, "<", near, builder.fsub(_all(TURN, lanes), near))
+
+    return _sum_of_squares(context, builder, sig.args[2], query, block, azimuth, lanes, step, turned)
 
 
 def _sum_of_squares(

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pcloud.neighbors.coordinates import LARGEST
+from pcloud.neighbors.forest import merge
 from pcloud.neighbors.lanes import BLOCK, block_distances, block_nearest, compiled
 from pcloud.neighbors.search import Found, Search
 
@@ -98,7 +99,7 @@ def _search(
                     found = block_nearest(far_bits, own, bound, low, k, best)
                 else:
                     count = block_nearest(far_bits, own, bound, low + block * BLOCK, k, fresh)
-                    found = _merge(best, spare, fresh, k, found, count)
+                    found = merge(best, spare, fresh, k, found, count)
                 if found == k:
                     bound = np.int32(best[k - 1] >> 32)
             for place in range(found):
@@ -130,18 +131,3 @@ def _fill(points: Any, low: int, high: int, blocks: Any) -> None:
         there = row < high and _finite(points[row])
         for axis in range(points.shape[1]):
             blocks[block, axis, lane] = points[row, axis] if there else np.float32(np.inf)
-
-
-@compiled()
-def _merge(best: Any, spare: Any, fresh: Any, k: int, found: int, count: int) -> int:
-    """Two sorted lists into the first; returns how long it is, k at most."""
-    best[found] = fresh[count] = np.int64(0x7FFFFFFFFFFFFFFF)
-    kept, i, j = min(found + count, k), 0, 0
-    for at in range(kept):
-        a, b = best[i], fresh[j]
-        spare[at] = min(a, b)
-        i += a < b
-        j += a >= b
-    for at in range(kept):
-        best[at] = spare[at]
-    return kept

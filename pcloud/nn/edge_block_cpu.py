@@ -160,7 +160,8 @@ class _Walk:
             if layer:
                 self.kept.append(np.empty((self.starts[-1], self.whole(self.widths[layer])), self.kind))
             if layer or self.plan.learning:
-                parts = list(share(partial(self.measure, layer), self.blocks))
+                w = self.matrix(self.weights[layer - 1].T, self.norms[layer - 1].shape[1]) if layer else None
+                parts = list(share(partial(self.measure, layer, w), self.blocks))
                 if self.plan.learning:
                     self.fold(self.taken(layer, parts))
         out = np.empty((len(self.index), self.norms[-1].shape[1]), self.kind)
@@ -173,11 +174,10 @@ class _Walk:
             self.kept = []
         return torch.from_numpy(np.ascontiguousarray(out[:, : self.widths[-1]]))
 
-    def measure(self, layer: int, block: tuple[int, int]) -> Array:
+    def measure(self, layer: int, w: Array | None, block: tuple[int, int]) -> Array:
         """Make the input to the layer's norm; its sum and its squares about their own mean."""
         moments = np.zeros((2, self.whole(self.widths[layer]) if self.plan.learning else 0))
         if layer:
-            w = self.matrix(self.weights[layer - 1].T, self.norms[layer - 1].shape[1])
             self.loops.layer(*block, *self.pairs, self.kept[layer - 1], self.norms[layer - 1], w, self.kept[layer], moments)
         else:
             self.loops.measure(*block, *self.pairs, moments)
@@ -219,7 +219,8 @@ class _Backward:
             norms = [d_scale, d_shift, *norms]
             if layer:
                 below = np.empty((walk.starts[-1], walk.norms[layer - 1].shape[1]), walk.kind)
-                sums, parts = zip(*share(partial(self.step, layer, below), walk.blocks), strict=True)
+                w = walk.matrix(walk.weights[layer - 1], walk.norms[layer].shape[1])
+                sums, parts = zip(*share(partial(self.step, layer, w, below), walk.blocks), strict=True)
                 found, d_weight = list(sums), np.stack(parts).sum(0, dtype=np.float64)
                 out, into = walk.weights[layer - 1].shape
                 weights.insert(0, torch.from_numpy(d_weight[:out, :into].astype(walk.kind)))
@@ -251,10 +252,9 @@ class _Backward:
         self.line = self.walk.filled(np.stack([a, b, c]).astype(kind))
         return torch.from_numpy(d_scale.astype(kind)), torch.from_numpy(total.astype(kind))
 
-    def step(self, layer: int, g_below: Array, block: tuple[int, int]) -> tuple[Array, Array]:
+    def step(self, layer: int, w: Array, g_below: Array, block: tuple[int, int]) -> tuple[Array, Array]:
         """g of the layer below, into ``g_below``; sums of it and of g z there, and the gradient of the weight between."""
-        walk, weight = self.walk, self.walk.weights[layer - 1]
-        w = walk.matrix(weight, walk.norms[layer].shape[1])
+        walk = self.walk
         sums, d_weight = np.zeros((2, g_below.shape[1])), np.zeros((walk.norms[layer].shape[1], g_below.shape[1]), walk.kind)
         lower, upper = (walk.kept[layer - 1], walk.norms[layer - 1]), (walk.kept[layer], walk.norms[layer])
         walk.loops.step(*block, *walk.pairs, *lower, *upper, self.grad, self.g, self.line, w, g_below, sums, d_weight)

@@ -74,14 +74,14 @@ def walk(x: Tensor, index: Tensor, packed: Packed) -> Tensor:
 
 
 @compiled()
-def _whole(x: Any, matrix: Any, every: Any, index: Any, later: Any, out: Any) -> None:
-    _first(0, len(x), x, matrix, every)
+def _whole(x: Any, w: Any, every: Any, index: Any, later: Any, out: Any) -> None:
+    _first(0, len(x), x, w, every)
     _rest(0, len(x), every, index, later, out)
 
 
 @compiled()
-def _first(low: int, high: int, x: Any, matrix: Any, every: Any) -> None:
-    affine(x[low:high], high - low, matrix, every[low:high], x.dtype.type(-np.inf))
+def _first(low: int, high: int, x: Any, w: Any, every: Any) -> None:
+    affine(x[low:high], high - low, w, every[low:high], x.dtype.type(-np.inf))
 
 
 @compiled()

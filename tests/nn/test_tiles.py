@@ -56,3 +56,11 @@ def test_a_nan_is_not_lifted_to_the_floor() -> None:
     out = np.empty((2, LANES), np.float32)
     _affine(x, 2, matrix(np.ones((1, LANES), np.float32), 1), out, np.float32(2))
     assert (out[0] == 2).all() and np.isnan(out[1]).all()
+
+
+def test_kernels_on_disk_are_kept_for_the_sources_about_them_alone() -> None:
+    """Numba looks at a function's own file: tiles and lanes that are built into it would stay as they were."""
+    from pcloud.nn import edge_block_loops
+
+    _, written = edge_block_loops.step._cache._cache_file._source_stamp
+    assert {"edge_block_loops.py", "tiles.py", "lanes.py"} <= {name for name, *_ in written}
